@@ -3,18 +3,67 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic.config import JsonDict
 
+from .config_problems import field_problem, problems
 from .errors import ConfigError
 from .exchanges import EXCHANGE_GROUPS
 from .interval import Interval
 
 BarField = Literal["open", "high", "low", "close", "volume"]
 IndicatorType = Literal["daily_average", "intraday_average", "field_max", "field_min"]
+
+_EVENTS = ("ticks", "quotes")
+_TAKEN = ("loaded", "date_range", "data")  # keys of a symbol's history in an export, beside which indicators stand
+_DEFAULT_DERIVED: JsonDict = {"default": ["5m", "15m"]}  # a default of Intervals, as the JSON Schema says it
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _iso_date(value: object) -> dt.date:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return dt.date.fromisoformat(value)
+    raise ValueError("no date as YYYY-MM-DD")
+
+
+def _stream(value: Any) -> str:
+    return str(value) if value in _EVENTS else Interval(value).text
+
+
+# A config says what it means: no number as text, no 1 for true, no seconds since 1970 for a date.
+Flag: TypeAlias = Annotated[bool, Strict()]
+Count: TypeAlias = Annotated[int, Strict()]
+Day: TypeAlias = Annotated[dt.date, BeforeValidator(_iso_date)]
+TrailingDays: TypeAlias = Annotated[int, Strict(), Field(ge=1, le=5000)]
+Symbol: TypeAlias = Annotated[str, Field(min_length=1, max_length=64)]
+Stream: TypeAlias = Annotated[
+    str,
+    BeforeValidator(_stream),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "integer", "minimum": 1, "description": "minutes"}, {"type": "string"}],
+            "examples": ["1m", "1s", *_EVENTS],
+        }
+    ),
+]
 
 
 class _Model(BaseModel):
@@ -24,19 +73,19 @@ class _Model(BaseModel):
 class BacktestConfig(_Model):
     """The window a backtest runs over, and how fast."""
 
-    start_date: dt.date = Field(description="First day of the window; sessions are taken from the exchange's calendar.")
-    end_date: dt.date = Field(description="Last day of the window, included.")
-    prefetch_days: Annotated[int, Field(ge=0, le=30)] = Field(
+    start_date: Day = Field(description="First day of the window; sessions are taken from the exchange's calendar.")
+    end_date: Day = Field(description="Last day of the window, included.")
+    prefetch_days: Annotated[Count, Field(ge=0, le=30)] = Field(
         default=1, description="Sessions staged ahead while one streams. 0 stages each when its turn comes."
     )
-    speed_multiplier: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+    speed_multiplier: Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)] = Field(
         default=0.0, description="Market seconds per wall-clock second; 0 runs as fast as the machine can."
     )
 
     @model_validator(mode="after")
     def _ordered(self) -> BacktestConfig:
         if self.end_date < self.start_date:
-            raise ValueError(f"end_date {self.end_date} is before start_date {self.start_date}")
+            raise field_problem(("end_date",), self.end_date, f"expected start_date, {self.start_date}, or a later day")
         return self
 
 
@@ -44,9 +93,7 @@ class HistoricalDataConfig(_Model):
     """One interval of history, kept for a number of sessions before the current one."""
 
     interval: Interval = Field(description="Bar interval to keep.")
-    trailing_days: Annotated[int, Field(ge=1, le=5000)] = Field(
-        description="Sessions (not calendar days) before the current one."
-    )
+    trailing_days: TrailingDays = Field(description="Sessions (not calendar days) before the current one.")
 
 
 class IndicatorConfig(_Model):
@@ -57,35 +104,39 @@ class IndicatorConfig(_Model):
         "minute of the session. field_max, field_min: the extreme over all bars."
     )
     field: BarField = Field(description="Column the indicator reads.")
-    trailing_days: Annotated[int, Field(ge=1, le=5000)] = Field(description="Sessions it looks back over.")
+    trailing_days: TrailingDays = Field(description="Sessions it looks back over.")
 
 
 class HistoricalConfig(_Model):
     """What is kept of the sessions before the current one."""
 
-    enabled: bool = Field(default=True, description="Whether any history is loaded.")
+    enabled: Flag = Field(default=True, description="Whether any history is loaded.")
     data: tuple[HistoricalDataConfig, ...] = Field(default=(), description="Intervals to keep, each with its window.")
     indicators: dict[str, IndicatorConfig] = Field(default_factory=dict, description="Indicators by name.")
 
     @field_validator("indicators")
     @classmethod
     def _names_free(cls, indicators: dict[str, IndicatorConfig]) -> dict[str, IndicatorConfig]:
-        for taken in ("loaded", "date_range", "data"):
-            if taken in indicators:
-                raise ValueError(f"indicator name {taken!r} is taken by the export's own key; choose another")
+        for name in indicators:
+            if name in _TAKEN or not name.strip():
+                raise field_problem((), name, f"expected a name for the indicator other than {', '.join(_TAKEN)}")
         return indicators
 
     @model_validator(mode="after")
     def _served(self) -> HistoricalConfig:
-        intervals = [entry.interval for entry in self.data]
-        if len(set(intervals)) < len(intervals):
-            raise ValueError(f"data names an interval twice: {', '.join(map(str, intervals))}")
+        seen: set[Interval] = set()
+        for place, entry in enumerate(self.data):
+            if entry.interval in seen:
+                raise field_problem(("data", place, "interval"), str(entry.interval), "expected each interval once")
+            seen.add(entry.interval)
         for name, indicator in self.indicators.items():
             if self.enabled and self.interval_for(indicator) is None:
-                need = "an interval of 1m or less" if indicator.type == "intraday_average" else "any interval"
-                raise ValueError(
-                    f"indicator {name!r} looks back {indicator.trailing_days} sessions, but no entry of data has "
-                    f"{need} with trailing_days of {indicator.trailing_days} or more"
+                need = "of 1m or less " if indicator.type == "intraday_average" else ""
+                raise field_problem(
+                    ("indicators", name, "trailing_days"),
+                    indicator.trailing_days,
+                    f"{indicator.type} needs an entry in historical.data with an interval {need}"
+                    f"and trailing_days of {indicator.trailing_days} or more",
                 )
         return self
 
@@ -103,70 +154,71 @@ class HistoricalConfig(_Model):
 class QualityConfig(_Model):
     """Whether gaps are searched and quality is scored."""
 
-    enabled: bool = Field(default=True, description="When off, quality is null and no gap is listed.")
+    enabled: Flag = Field(default=True, description="When off, quality is null and no gap is listed.")
 
 
 class SessionDataConfig(_Model):
     """Symbols, streams and what is made of them."""
 
-    symbols: tuple[Annotated[str, Field(min_length=1, max_length=64)], ...] = Field(
+    symbols: tuple[Symbol, ...] = Field(
         min_length=1, description="Symbols of the session, in the order they are registered."
     )
-    streams: tuple[str, ...] = Field(
+    streams: tuple[Stream, ...] = Field(
         default=("1m",),
         min_length=1,
         description="What is streamed: bar intervals, 'ticks', 'quotes'. A backtest streams the finest bar interval "
         "and derives the others from it.",
     )
     derived_intervals: tuple[Interval, ...] = Field(
-        default=(Interval("5m"), Interval("15m")), description="Intervals derived from the streamed bars."
+        default_factory=lambda: (Interval("5m"), Interval("15m")),
+        description="Intervals derived from the streamed bars.",
+        json_schema_extra=_DEFAULT_DERIVED,
     )
-    historical: HistoricalConfig = Field(default_factory=HistoricalConfig)
-    quality: QualityConfig = Field(default_factory=QualityConfig)
-    extended_hours: bool = Field(
+    historical: HistoricalConfig = Field(
+        default_factory=HistoricalConfig, description="History kept beside the session, and indicators of it."
+    )
+    quality: QualityConfig = Field(
+        default_factory=QualityConfig, description="Search for gaps, and scoring of quality."
+    )
+    extended_hours: Flag = Field(
         default=False, description="Whether bars before the open and after the close belong to the session."
     )
 
     @field_validator("symbols")
     @classmethod
     def _symbols_once(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
-        for symbol in symbols:
-            if symbol != symbol.strip() or any(ord(character) < 32 for character in symbol):
-                raise ValueError(f"symbol {symbol!r} has spaces around it or control characters in it")
-        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1}) if len(set(symbols)) < len(symbols) else []
-        if twice:
-            raise ValueError(f"symbols listed twice: {', '.join(twice)}")
+        for place, symbol in enumerate(symbols):
+            if symbol != symbol.strip() or not symbol.isprintable():
+                raise field_problem((place,), symbol, "expected no spaces around it and no control characters in it")
+        if len(set(symbols)) < len(symbols):
+            symbol, times = Counter(symbols).most_common(1)[0]
+            last = len(symbols) - 1 - symbols[::-1].index(symbol)
+            raise field_problem((last,), symbol, f"expected each symbol once; it is listed {times} times")
         return symbols
-
-    @field_validator("streams", mode="before")
-    @classmethod
-    def _streams_known(cls, streams: Any) -> Any:
-        if not isinstance(streams, list | tuple):
-            raise ValueError("expected a list such as ['1m', 'quotes']")  # noqa: TRY004 - pydantic turns it into a message
-        return tuple(stream if stream in ("ticks", "quotes") else Interval(stream).text for stream in streams)
 
     @model_validator(mode="after")
     def _derivable(self) -> SessionDataConfig:
+        if all(stream in _EVENTS for stream in self.streams):
+            raise field_problem(("streams",), self.streams, 'expected at least one bar interval, such as "1m"')
         base = self.base_interval
         if base.is_daily:
-            raise ValueError(f"streams: the finest bar interval is {base}; a session needs one of less than a day")
-        for interval in self.generated_intervals:
-            if not base.divides(interval):
-                raise ValueError(f"interval {interval} cannot be derived: it is no multiple of the streamed {base}")
+            raise field_problem(("streams",), self.streams, "expected a bar interval of less than a day among them")
+        for name, texts in (("streams", self.streams), ("derived_intervals", map(str, self.derived_intervals))):
+            for place, text in enumerate(texts):
+                if text not in _EVENTS and not base.divides(text):
+                    reason = f"expected a multiple of {base}, the finest stream, from which it is derived"
+                    raise field_problem((name, place), text, reason)
         return self
 
     @property
     def base_interval(self) -> Interval:
         """The finest bar interval among the streams: the one a backtest streams."""
-        bars = [Interval(stream) for stream in self.streams if stream not in ("ticks", "quotes")]
-        if not bars:
-            raise ValueError(f"streams {list(self.streams)} hold no bar interval; add one, such as '1m'")
-        return min(bars)
+        return min(Interval(stream) for stream in self.streams if stream not in _EVENTS)
 
     @property
     def generated_intervals(self) -> tuple[Interval, ...]:
         """Intervals derived from the base interval, ascending."""
-        coarser = {Interval(stream) for stream in self.streams if stream not in ("ticks", "quotes")}
+        coarser = {Interval(stream) for stream in self.streams if stream not in _EVENTS}
         return tuple(sorted((coarser | set(self.derived_intervals)) - {self.base_interval}))
 
 
@@ -189,32 +241,39 @@ class SessionConfig(_Model):
     exchange_group: str = Field(
         default="US_EQUITY",
         description="Whose calendar and time zone hold.",
-        json_schema_extra={"enum": sorted(EXCHANGE_GROUPS)},
+        json_schema_extra={"enum": [*sorted(EXCHANGE_GROUPS)]},
     )
     asset_class: Literal["EQUITY", "ETF"] = Field(default="EQUITY", description="What is traded.")
     backtest_config: BacktestConfig | None = Field(default=None, description="The window; a backtest needs one.")
-    session_data_config: SessionDataConfig
+    session_data_config: SessionDataConfig = Field(
+        description="What the session holds: symbols, streams, derived bars, history."
+    )
 
     @field_validator("session_name")
     @classmethod
     def _name_is_a_file_name(cls, name: str) -> str:
-        if any(character in '/\\:*?"<>|' or ord(character) < 32 for character in name):
-            raise ValueError("it names files, so none of / \\ : * ? \" < > | may be in it")
+        if any(character in '/\\:*?"<>|' for character in name) or not name.isprintable() or name != name.strip():
+            reason = 'it names files: expected no / \\ : * ? " < > | in it, no control characters, no spaces around it'
+            raise field_problem((), name, reason)
         return name
 
     @field_validator("exchange_group")
     @classmethod
     def _group_known(cls, group: str) -> str:
         if group not in EXCHANGE_GROUPS:
-            raise ValueError(f"allowed: {', '.join(sorted(EXCHANGE_GROUPS))}")
+            raise ValueError("no exchange group")
         return group
 
     @model_validator(mode="after")
     def _whole(self) -> SessionConfig:
         if self.mode == "backtest" and self.backtest_config is None:
-            raise ValueError("mode 'backtest' needs backtest_config with start_date and end_date")
+            raise field_problem(
+                ("backtest_config",), None, 'mode "backtest" needs an object with start_date and end_date'
+            )
         if self.session_data_config.extended_hours and EXCHANGE_GROUPS[self.exchange_group].extended is None:
-            raise ValueError(f"extended_hours: {self.exchange_group} has no hours outside its regular session")
+            able = ", ".join(name for name, group in EXCHANGE_GROUPS.items() if group.extended)
+            reason = f"{self.exchange_group} has no hours outside its regular session; groups that have: {able}"
+            raise field_problem(("session_data_config", "extended_hours"), True, reason)
         return self
 
 
@@ -235,63 +294,28 @@ def load_config(path: str | Path) -> SessionConfig:
     except OSError as error:
         raise ConfigError(str(source), [f"cannot be read: {error.strerror}"]) from error
     except orjson.JSONDecodeError as error:
-        raise ConfigError(str(source), [f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"]) from None
+        raise ConfigError(
+            str(source), [f"not JSON at line {error.lineno}, column {error.colno}: {error.msg}"]
+        ) from None
     return parse_config(raw, source=str(source))
 
 
 def parse_config(raw: object, *, source: str = "configuration") -> SessionConfig:
-    """Validate a configuration given as plain data; raises `ConfigError` as `load_config` does."""
+    """Validate a configuration given as plain data; raises `ConfigError` as `load_config` does.
+
+    A ``"$schema"`` at the top, by which editors find the schema, is allowed and ignored.
+    """
+    if isinstance(raw, dict):
+        raw = {name: value for name, value in raw.items() if name != "$schema"}
     try:
         return SessionConfig.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(source, [_problem(item) for item in error.errors(include_url=False)]) from None
+        lines = problems(error.errors(include_url=False), SessionConfig.model_json_schema())
+        raise ConfigError(source, lines) from None
 
 
-def _problem(error: Any) -> str:
-    field = ".".join(str(step) for step in error["loc"]) or "configuration"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return f"{field}: unknown field{_siblings(error['loc'])}"
-    if error["type"] == "missing":
-        return f"{field}: missing; it is required"
-    value = error.get("input")
-    shown = "" if isinstance(value, dict | BaseModel) else f"{_short(value)} is wrong: "
-    return f"{field}: {shown}{message}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _siblings(location: tuple[int | str, ...]) -> str:
-    """Return what is allowed where an unknown field stands, with the nearest name first."""
-    import difflib
-
-    model: Any = SessionConfig
-    for step in location[:-1]:
-        model = _field_model(model, step)
-        if model is None:
-            return ""
-    names = sorted(model.model_fields)
-    close = difflib.get_close_matches(str(location[-1]), names, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"{meant} allowed here: {', '.join(names)}"
-
-
-def _field_model(model: Any, step: int | str) -> Any:
-    """Return the model found at `step` below `model`, looking through optionals, tuples and dicts."""
-    import typing
-
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return None
-    if step not in model.model_fields:
-        return model if isinstance(step, int) else None
-    annotation: Any = model.model_fields[str(step)].annotation
-    pending = [annotation]
-    while pending:
-        candidate = pending.pop()
-        if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-            return candidate
-        pending.extend(typing.get_args(candidate))
-    return None
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a configuration file, for editors."""
+    schema = SessionConfig.model_json_schema()
+    pointer = {"type": "string", "description": "Where an editor finds this schema; otherwise ignored."}
+    return {"$schema": _DIALECT, **schema, "properties": {"$schema": pointer, **schema["properties"]}}

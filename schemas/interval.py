@@ -13,7 +13,8 @@ from pydantic_core import core_schema
 from .errors import IntervalError
 
 _UNIT_US = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
-_PATTERN = re.compile(r"([1-9][0-9]{0,5})\s*([smhd])")
+_PATTERN = re.compile(r"([1-9][0-9]{0,5})([smhd]?)", re.ASCII)
+_MOST_MINUTES = 999_999
 
 
 @total_ordering
@@ -69,8 +70,8 @@ class Interval:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Interval) and self.us == other.us
 
-    def __lt__(self, other: Interval) -> bool:
-        return self.us < other.us
+    def __lt__(self, other: object) -> bool:
+        return self.us < other.us if isinstance(other, Interval) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.us)
@@ -96,8 +97,8 @@ class Interval:
     ) -> JsonSchemaValue:
         return {
             "anyOf": [
-                {"type": "integer", "minimum": 1, "description": "minutes"},
-                {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$"},
+                {"type": "integer", "minimum": 1, "maximum": _MOST_MINUTES, "description": "minutes"},
+                {"type": "string", "pattern": "^[1-9][0-9]{0,5}[smhd]?$"},
             ],
             "examples": ["1m", "5m", "1h", "1d", 5],
         }
@@ -106,15 +107,12 @@ class Interval:
 def _parse(value: object) -> int:
     if isinstance(value, Interval):
         return value.us
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _MOST_MINUTES:
         return value * _UNIT_US["m"]
     if isinstance(value, str):
-        text = value.strip().lower()
-        if text.isdecimal() and int(text) > 0:
-            return int(text) * _UNIT_US["m"]
-        match = _PATTERN.fullmatch(text)
+        match = _PATTERN.fullmatch(value.strip())
         if match:
-            return int(match[1]) * _UNIT_US[match[2]]
+            return int(match[1]) * _UNIT_US[match[2] or "m"]
     raise IntervalError(value)
 
 

@@ -1,0 +1,1 @@
+"""Time, log, session data, derivation, quality, threads, exports and the catalog."""

@@ -1,0 +1,1 @@
+"""The catalog: bars, ticks and quotes as Hive-partitioned Parquet; imports, synthetic data, verification."""

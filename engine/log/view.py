@@ -1,0 +1,71 @@
+"""`LogView`: what is visible of a log, as row counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from .segment import Segment, merge
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogView:
+    """An immutable prefix of one data type's log: its segments, and how many rows of each symbol are visible.
+
+    A symbol's rows are its slice of each segment in turn; row offsets count through them. A later view of the same
+    log has the same rows at the same offsets, however its segments were merged since.
+
+    Attributes
+    ----------
+    segments : tuple of Segment
+    visible : int64 array, one entry per symbol code
+    schema : pyarrow.Schema
+        Of the rows, for when there is no segment.
+    ordered : bool
+        Whether every symbol's rows are in the order of time without a correction among them, as staged rows are.
+    """
+
+    segments: tuple[Segment, ...]
+    visible: Ints
+    schema: pa.Schema
+    ordered: bool = True
+
+    def batches(self, code: int, start: int = 0, stop: int | None = None) -> list[pa.RecordBatch]:
+        """Return visible rows ``[start, stop)`` of one symbol as zero-copy slices, in arrival order."""
+        stop = int(self.visible[code]) if stop is None else stop
+        found, passed = [], 0
+        for segment in self.segments:
+            held = int(segment.count[code])
+            low, high = max(start - passed, 0), min(stop - passed, held)
+            if low < high:
+                found.append(segment.slice(code, low, high))
+            passed += held
+        return found
+
+    def table(self, code: int, start: int = 0, stop: int | None = None) -> pa.Table:
+        """Return visible rows of one symbol as a table over zero-copy slices, in arrival order."""
+        return pa.Table.from_batches(self.batches(code, start, stop), schema=self.schema)
+
+    @property
+    def rows(self) -> int:
+        """Visible rows of all symbols."""
+        return int(self.visible.sum())
+
+
+def appended(segments: tuple[Segment, ...], segment: Segment) -> tuple[Segment, ...]:
+    """Return the segments after one more was accepted; those of like size are merged, so O(log rows) remain.
+
+    Notes
+    -----
+    Each row is copied O(log rows) times in its life. Row offsets do not change: a merge keeps each symbol's order.
+    """
+    kept = [*segments, segment]
+    while len(kept) > 1 and kept[-2].rows <= 2 * kept[-1].rows:
+        newer = kept.pop()
+        kept.append(merge(kept.pop(), newer))
+    return tuple(kept)

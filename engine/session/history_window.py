@@ -1,0 +1,151 @@
+"""`HistoryWindow`: keeps the trailing sessions of each interval, and rolls them on at every new session."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mismartera.engine.columns.buckets import session_grid
+from mismartera.engine.columns.derive import derive
+from mismartera.engine.columns.gaps import find_gaps
+from mismartera.engine.columns.indicators import daily_average, field_extreme, intraday_average
+from mismartera.engine.data.manager import DataManager
+from mismartera.engine.state.history import History, HistoryDay, HistoryInterval
+from mismartera.engine.state.staging import StagedDay, stage_bars
+from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession
+from mismartera.schemas.config import IndicatorConfig, SessionDataConfig
+from mismartera.schemas.interval import Interval
+
+_LOG = logging.getLogger(__name__)
+_MINUTE = Interval("1m")
+
+
+class HistoryWindow:
+    """The sessions before the current one, per interval.
+
+    Parameters
+    ----------
+    data_manager : DataManager
+    calendar : ExchangeCalendar
+    config : SessionDataConfig
+    symbols : sequence of str
+        In the order of their codes.
+
+    Notes
+    -----
+    A session that was just streamed becomes history as the segments it was streamed in: nothing is read or copied.
+    The window is the same whether a run rolled into it or began with it.
+    """
+
+    def __init__(
+        self, data_manager: DataManager, calendar: ExchangeCalendar, config: SessionDataConfig, symbols: Sequence[str]
+    ) -> None:
+        self._data = data_manager
+        self._calendar = calendar
+        self._config = config
+        self._codes: Mapping[str, int] = {symbol: code for code, symbol in enumerate(symbols)}
+        self._sources = self._find_sources()
+        self._held: dict[tuple[Interval, dt.date], HistoryDay] = {}
+
+    def roll(self, session: TradingSession, streamed: StagedDay | None = None) -> History:
+        """Return the history of `session`.
+
+        Parameters
+        ----------
+        session : TradingSession
+            The one about to start.
+        streamed : StagedDay, optional
+            The session that ended last; where it belongs into the window its segments are taken over.
+        """
+        if not self._config.historical.enabled:
+            return History()
+        held: dict[tuple[Interval, dt.date], HistoryDay] = {}
+        intervals = {}
+        for entry in sorted(self._config.historical.data, key=lambda entry: entry.interval):
+            source = self._sources.get(entry.interval)
+            if source is None:
+                continue
+            days = []
+            for past in self._calendar.trailing_sessions(session.date, entry.trailing_days):
+                key = entry.interval, past.date
+                day = (
+                    self._held.get(key)
+                    or self._taken_over(entry.interval, past, streamed)
+                    or self._load(entry.interval, past)
+                )
+                held[key] = day
+                days.append(day)
+            intervals[entry.interval.text] = HistoryInterval(entry.interval, tuple(days), source != entry.interval)
+        self._held = held
+        indicators = {
+            name: values
+            for name, indicator in self._config.historical.indicators.items()
+            if (values := self._indicator(indicator, intervals, session)) is not None
+        }
+        return History(intervals, indicators, loaded=True)
+
+    def _find_sources(self) -> dict[Interval, Interval]:
+        """Return, for each interval wanted, the stored one it is read or derived from."""
+        kinds = [kind for kind in self._data.catalog.kinds() if kind not in ("ticks", "quotes")]
+        stored = {Interval(kind) for kind in kinds}
+        sources = {}
+        for entry in self._config.historical.data:
+            interval = entry.interval
+            finer = {candidate for candidate in stored if candidate < interval and candidate.divides(interval)}
+            if interval in stored:
+                sources[interval] = interval
+            elif finer:
+                base = self._config.base_interval
+                sources[interval] = base if base in finer else max(finer)
+            else:
+                _LOG.warning(
+                    "history of %s is left out: the catalog %s holds %s, from which it cannot be derived",
+                    interval, self._data.catalog.root, ", ".join(kinds) or "no bars",
+                )  # fmt: skip
+        return sources
+
+    def _taken_over(self, interval: Interval, past: TradingSession, streamed: StagedDay | None) -> HistoryDay | None:
+        """Return the streamed session as history, if it was made of the same rows the catalog would give."""
+        base = self._config.base_interval
+        text = interval.text
+        if streamed is None or streamed.session.date != past.date or text not in streamed.logs:
+            return None
+        if self._sources[interval] != base:
+            return None
+        return HistoryDay(past.date, streamed.logs[text].segment, streamed.grids[text], streamed.gaps.get(text))
+
+    def _load(self, interval: Interval, past: TradingSession) -> HistoryDay:
+        source = self._sources[interval]
+        extended = self._config.extended_hours
+        table = self._data.read_session(source.text, past, list(self._codes))
+        grid = session_grid(past, source, extended=extended)
+        segment, _ = stage_bars(table, self._codes, grid, daily=source.is_daily)
+        if source != interval:
+            grid = session_grid(past, interval, extended=extended)
+            segment = derive(segment, grid, source.us)
+        _LOG.debug("[SESSION_FLOW] PHASE_2.1: Loaded %d bars of %s for %s", segment.rows, interval, past.date)
+        gaps = find_gaps(segment, grid) if self._config.quality.enabled else None
+        return HistoryDay(past.date, segment, grid, gaps)
+
+    def _indicator(
+        self, indicator: IndicatorConfig, intervals: Mapping[str, HistoryInterval], session: TradingSession
+    ) -> NDArray[np.float64] | None:
+        interval = self._config.historical.interval_for(indicator)
+        if interval is None or interval.text not in intervals:
+            return None
+        days = intervals[interval.text].days[-indicator.trailing_days :]
+        n_symbols = len(self._codes)
+        if indicator.type == "daily_average":
+            return daily_average([day.segment for day in days], indicator.field, n_symbols)
+        if indicator.type == "intraday_average":
+            sessions = [self._calendar.session(day.date) for day in days]
+            grids = [session_grid(past, _MINUTE) for past in sessions]
+            minutes = [derive(day.segment, grid, interval.us) for day, grid in zip(days, grids, strict=True)]
+            count = session_grid(session, _MINUTE).n_expected
+            return intraday_average(list(zip(minutes, grids, strict=True)), count, indicator.field, n_symbols)
+        highest = indicator.type == "field_max"
+        return field_extreme([day.segment for day in days], indicator.field, n_symbols, highest=highest)

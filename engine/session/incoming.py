@@ -1,0 +1,132 @@
+"""Rows given to a session by hand: checked, classified and made a segment, a batch at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mismartera.engine.columns.buckets import session_grid
+from mismartera.engine.columns.revisions import classify
+from mismartera.engine.log.segment import Segment, column
+from mismartera.engine.state.staging import log_bars
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.bars import BAR_SCHEMA, TIMESTAMP
+from mismartera.schemas.errors import DataError, UnknownNameError
+from mismartera.schemas.interval import Interval
+
+
+@dataclass(frozen=True, slots=True)
+class AppendResult:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    accepted : int
+        Rows appended, corrections and late ones included.
+    identical : int
+        Rows that repeat what is held: dropped.
+    revised : int
+        Rows that correct one that is held: appended as its next revision.
+    late : int
+        Rows of a new bar before one the symbol already has.
+    latest_us : int
+        When the last accepted row became available, UTC microseconds; 0 where none was.
+    """
+
+    accepted: int
+    identical: int
+    revised: int
+    late: int
+    latest_us: int
+
+
+def accept(
+    bars: pa.Table, codes: Mapping[str, int], interval: Interval, session: TradingSession | None, held: Segment | None
+) -> tuple[Segment | None, AppendResult]:
+    """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`."""
+    if bars.schema.names != BAR_SCHEMA.names:
+        raise DataError(f"bars have columns {bars.schema.names}: expected {BAR_SCHEMA.names}")
+    if not bars.num_rows:
+        return None, AppendResult(0, 0, 0, 0, 0)
+    batch = bars.cast(BAR_SCHEMA).combine_chunks().to_batches()[0]
+    row_codes = _codes_of(batch.column("symbol"), codes)
+    columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
+    _check(batch, columns)
+    found = classify(held, columns, row_codes)
+    late = _late(held, columns["timestamp"], row_codes) & found.keep & (found.revision == 0)
+    available = columns["timestamp"] + interval.us
+    if session is not None:
+        available = _cut(columns["timestamp"], available, session, interval)
+    kept = int(found.keep.sum())
+    revised = int((found.revision[found.keep] > 0).sum())
+    latest = int(available[found.keep].max()) if kept else 0
+    result = AppendResult(kept, len(found.keep) - kept, revised, int(late.sum()), latest)
+    if not kept:
+        return None, result
+    rows = log_bars(batch.drop_columns(["symbol"]), pa.array(available).view(TIMESTAMP), pa.array(found.revision))
+    if kept < len(found.keep):
+        rows = rows.filter(pa.array(found.keep))
+    return Segment.from_rows(rows, row_codes[found.keep], len(codes)), result
+
+
+def _codes_of(symbols: pa.Array, codes: Mapping[str, int]) -> NDArray[np.int64]:
+    encoded = symbols.dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    unknown = [name for name in names if name not in codes]
+    if unknown:
+        raise UnknownNameError("symbol", unknown[0], sorted(codes))
+    table = np.array([codes[name] for name in names], dtype=np.int64)
+    found: NDArray[np.int64] = table[encoded.indices.to_numpy()]
+    return found
+
+
+def _check(batch: pa.RecordBatch, columns: dict[str, NDArray[Any]]) -> None:
+    prices = np.stack([columns[name] for name in ("open", "high", "low", "close")])
+    wrong = ~np.isfinite(prices).all(axis=0)
+    wrong |= (prices[1] < prices.max(axis=0)) | (prices[2] > prices.min(axis=0)) | (columns["volume"] < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        values = {name: batch.column(name)[row].as_py() for name in batch.schema.names}
+        moment = values.pop("timestamp")
+        text = moment.isoformat() if isinstance(moment, dt.datetime) else str(moment)
+        raise DataError(
+            f"row {row} of the batch, {values.pop('symbol')} at {text}, is no bar: {values}; expected finite prices, "
+            f"low <= open, close <= high and volume >= 0 ({int(wrong.sum())} of {len(wrong)} rows are wrong)",
+            hint="nothing of the batch was appended; take the wrong rows out and append it again",
+        )
+
+
+def _late(held: Segment | None, stamps: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark rows before the latest bar their symbol has by then, in order of arrival."""
+    order = np.argsort(codes, kind="stable")
+    low = np.iinfo(np.int64).min
+    latest = np.full(int(codes.max()) + 1, low)
+    if held is not None:
+        some = np.flatnonzero(held.count[: len(latest)])
+        latest[some] = held.column("timestamp")[held.start[some] + held.count[some] - 1]
+    sorted_codes, sorted_stamps = codes[order], stamps[order]
+    # Offsetting each symbol into a range of its own makes one running maximum serve all of them.
+    base = int(min(stamps.min(), latest[latest > low].min(initial=stamps.min())))
+    span = int(max(stamps.max(), latest.max())) - base + 1
+    shifted = sorted_stamps - base + sorted_codes * span
+    before = np.maximum.accumulate(shifted)
+    running = np.concatenate([[-1], before[:-1]])
+    known = np.where(latest[sorted_codes] > low, latest[sorted_codes] - base + sorted_codes * span, -1)
+    late = np.empty(len(codes), dtype=bool)
+    late[order] = shifted < np.maximum(running, known)
+    return late
+
+
+def _cut(
+    stamps: NDArray[np.int64], ends: NDArray[np.int64], session: TradingSession, interval: Interval
+) -> NDArray[np.int64]:
+    """Return when each bar is known: its end, cut at the close of its trading segment."""
+    grid = session_grid(session, interval, extended=True)
+    buckets = np.zeros(len(stamps), dtype=np.int32) if interval.is_daily else grid.locate(stamps)
+    return np.where(buckets >= 0, np.minimum(ends, grid.ends[buckets]), ends)

@@ -1,0 +1,386 @@
+"""`SessionData`: the current session of all symbols, published snapshot by snapshot."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mismartera.engine.export.session_section import session_data_json
+from mismartera.engine.log.view import LogView, appended
+from mismartera.engine.state.history import History
+from mismartera.engine.state.reading import gap_infos, symbol_bars
+from mismartera.engine.state.snapshot import Snapshot, current
+from mismartera.engine.state.staging import StagedDay
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
+from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.gaps import GapInfo
+from mismartera.schemas.interval import Interval
+
+from .incoming import AppendResult, accept
+from .queue import SessionQueue
+from .symbol_session_data import SymbolSessionData
+
+Floats = NDArray[np.float64]
+Part = str
+
+
+@dataclass(slots=True)
+class _State:
+    """What the next snapshot is made of; the writer's own."""
+
+    now_us: int = 0
+    session: TradingSession | None = None
+    active: bool = False
+    ended: bool = False
+    epoch: int = 0
+
+
+class SessionData:
+    """The state of a trading session: rows of all symbols, history, quality and gaps.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+        In the order they are registered, which is their order everywhere.
+    base_interval : Interval, int or str
+        The interval that is streamed.
+    derived_intervals : sequence of Interval, int or str
+        Those derived from it.
+    timezone : str
+        The exchange's zone.
+
+    Notes
+    -----
+    One thread writes (the coordinator, or whoever feeds it by hand); any thread reads, without a lock, through
+    `snapshot`: a reference to immutable columns and row counts, replaced in one assignment.
+
+    Examples
+    --------
+    >>> data = SessionData(["RIVN"], timezone="America/New_York")
+    >>> bar = {"timestamp": 1751463000000000, "open": 13.5, "high": 13.6, "low": 13.4, "close": 13.5, "volume": 100}
+    >>> data.append_bar("RIVN", "1m", bar).accepted
+    1
+    >>> data.get_bars("RIVN", "1m").num_rows
+    1
+    """
+
+    def __init__(
+        self,
+        symbols: Sequence[str],
+        *,
+        base_interval: Interval | int | str = "1m",
+        derived_intervals: Sequence[Interval | int | str] = (),
+        timezone: str = "UTC",
+    ) -> None:
+        self.symbols = tuple(symbols)
+        self.timezone = ZoneInfo(timezone)
+        self.base = Interval(base_interval).text
+        derived = sorted(Interval(interval) for interval in derived_intervals)
+        self.generated = frozenset(interval.text for interval in derived)
+        self.intervals = (self.base, *(interval.text for interval in derived))
+        self._codes = {symbol: code for code, symbol in enumerate(self.symbols)}
+        self._lock = threading.RLock()
+        self._state = _State()
+        self._history = History()
+        self._day: StagedDay | None = None
+        self._queue: SessionQueue | None = None
+        self._logs: dict[str, LogView] = {}
+        self._set_quality: dict[str, Floats] = {}
+        self._set_gaps: dict[tuple[str, int], tuple[GapInfo, ...]] = {}
+        self._clear_logs()
+        self._snapshot = self._build()
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state as last published; safe to keep and read from any thread."""
+        return self._snapshot
+
+    @property
+    def queue(self) -> SessionQueue | None:
+        """The staged tail of the current day; None where nothing is staged."""
+        return self._queue
+
+    def code(self, symbol: str) -> int:
+        """Return a symbol's code, its place in the order of registration; raises `UnknownNameError`."""
+        try:
+            return self._codes[symbol]
+        except KeyError:
+            raise UnknownNameError("symbol", symbol, sorted(self.symbols)) from None
+
+    def interval(self, interval: Interval | int | str) -> str:
+        """Return the text of an interval this session holds; raises `UnknownNameError` for another."""
+        text = Interval(interval).text
+        if text not in self.intervals and text not in self._history.intervals:
+            raise UnknownNameError("interval", text, sorted({*self.intervals, *self._history.intervals}))
+        return text
+
+    def get_symbol_data(self, symbol: str) -> SymbolSessionData:
+        """Return the view of one symbol; it always shows the snapshot last published."""
+        return SymbolSessionData(self, symbol, self.code(symbol))
+
+    def get_bars(
+        self, symbol: str, interval: Interval | int | str, *, part: Part = "all", as_polars: bool = False
+    ) -> pa.Table | pl.DataFrame:
+        """Return the visible bars of one symbol.
+
+        Parameters
+        ----------
+        symbol : str
+        interval : Interval, int or str
+        part : {"all", "session", "historical"}
+            All: history, then the current session.
+        as_polars : bool
+            Return a `polars.DataFrame` over the same memory.
+
+        Returns
+        -------
+        pyarrow.Table or polars.DataFrame
+            `LOG_BAR_SCHEMA`, sorted by timestamp, the latest revision of each bar.
+
+        Raises
+        ------
+        UnknownNameError
+            If the symbol or interval is none of this session's.
+
+        Notes
+        -----
+        No row is copied; only a symbol that received late or corrected rows is put in order first.
+        """
+        table = symbol_bars(self._snapshot, self.interval(interval), self.code(symbol), part)
+        if as_polars:
+            return pl.DataFrame(pl.from_arrow(table, rechunk=False))
+        return table
+
+    def get_quality(self, symbol: str, interval: Interval | int | str) -> float | None:
+        """Return the quality of a symbol's session bars in percent; None while nothing is expected."""
+        quality = self._snapshot.quality(self.interval(interval))[self.code(symbol)]
+        return None if np.isnan(quality) else float(quality)
+
+    def get_gaps(self, symbol: str, interval: Interval | int | str) -> list[GapInfo]:
+        """Return the gap ranges of a symbol's session bars by now, ascending."""
+        return gap_infos(self._snapshot, self.interval(interval), self.code(symbol), self.timezone)
+
+    def get_historical_indicator(self, name: str, symbol: str | None = None) -> Any:
+        """Return a historical indicator.
+
+        Parameters
+        ----------
+        name : str
+        symbol : str, optional
+            Of one symbol: a float, or a float64 array with one value per minute of the session. By default of all
+            symbols: a float64 array of shape (symbols,) or (symbols, minutes). NaN where there is no value.
+        """
+        indicators = self._history.indicators
+        if name not in indicators:
+            raise UnknownNameError("indicator", name, sorted(indicators))
+        values = indicators[name]
+        if symbol is None:
+            return values
+        value = values[self.code(symbol)]
+        return float(value) if values.ndim == 1 else value
+
+    def peek_queue_timestamp(
+        self, symbol: str | None = None, interval: Interval | int | str | None = None
+    ) -> int | None:
+        """Return when the next staged row becomes visible, UTC microseconds; None where nothing waits."""
+        if self._queue is None:
+            return None
+        code = None if symbol is None else self.code(symbol)
+        return self._queue.peek_queue_timestamp(code, None if interval is None else self.interval(interval))
+
+    def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
+        """Return the ``session_data`` section of a complete export as plain data."""
+        return session_data_json(self._snapshot)
+
+    # --- writing: the session's life -----------------------------------------------------------------------------
+
+    def begin_session(self, session: TradingSession, now_us: int) -> None:
+        """Start a session with no rows: initialization, the first of the six phases."""
+        with self._lock:
+            self._state.session, self._state.now_us = session, now_us
+            self._state.active = self._state.ended = False
+            self.reset_session_metrics()
+
+    def load_history(self, history: History) -> None:
+        """Replace the history."""
+        with self._lock:
+            self._history = history
+            self.publish()
+
+    def load_queue(self, day: StagedDay) -> None:
+        """Take a staged day: its rows are in memory from now on, and none is visible."""
+        with self._lock:
+            self._day = day
+            self._queue = SessionQueue(day, len(self.symbols))
+            self._logs = self._queue.consume_queue(-1)
+            self.publish()
+
+    def consume_queue(self, until_us: int) -> Snapshot:
+        """Move the visible end of every staged log to `until_us`, set the clock there, and publish."""
+        with self._lock:
+            if self._queue is not None:
+                self._logs = self._queue.consume_queue(until_us)
+            return self.publish(until_us)
+
+    def set_session_active(self, active: bool) -> None:
+        """Open or close the session for readers."""
+        with self._lock:
+            self._state.ended = self._state.active and not active
+            self._state.active = active
+            self.publish()
+
+    def publish(self, now_us: int | None = None) -> Snapshot:
+        """Publish what was written as the next snapshot, in one reference assignment."""
+        with self._lock:
+            if now_us is not None:
+                self._state.now_us = now_us
+            self._snapshot = self._build()
+            return self._snapshot
+
+    def clear_session_bars(self) -> None:
+        """Drop all rows of the current session, staged ones too."""
+        with self._lock:
+            self._clear_logs()
+            self.publish()
+
+    def clear_historical_bars(self) -> None:
+        """Drop the history and its indicators."""
+        self.load_history(History())
+
+    def reset_session_metrics(self) -> None:
+        """Start the session's figures over: rows, volume, high, low, vwap, quality and gaps; begins a new epoch.
+
+        Every consumer's cursor goes back to zero with it, and its next delta says so.
+        """
+        with self._lock:
+            self._state.epoch += 1
+            self._set_quality.clear()
+            self._set_gaps.clear()
+            self.clear_session_bars()
+
+    # --- writing: rows and figures by hand -----------------------------------------------------------------------
+
+    def append_bar(self, symbol: str, interval: Interval | int | str, bar: Mapping[str, Any]) -> AppendResult:
+        """Append one bar: a mapping with ``timestamp`` (its start), ``open high low close volume``.
+
+        For more than a few, `append_bars` takes a batch in one pass.
+        """
+        row = {"symbol": [symbol]} | {name: [bar[name]] for name in BAR_SCHEMA.names[1:]}
+        return self.append_bars(interval, pa.table(row, schema=BAR_SCHEMA))
+
+    def append_bars(self, interval: Interval | int | str, bars: pa.Table) -> AppendResult:
+        """Append a batch of bars; they are visible at once.
+
+        Parameters
+        ----------
+        interval : Interval, int or str
+            One of the session's.
+        bars : pyarrow.Table
+            `BAR_SCHEMA`, any number of symbols, in order of arrival.
+
+        Returns
+        -------
+        AppendResult
+            How many rows were accepted, how many repeated what is held (dropped), corrected it (a new revision) or
+            came late (after a later bar of their symbol).
+
+        Raises
+        ------
+        UnknownNameError
+            If a symbol is not registered, or the interval not of this session. Nothing is appended then.
+        DataError
+            If a row is no bar: not finite, high below low, negative volume. Nothing is appended then.
+        StateError
+            If a staged day streams this interval.
+
+        Notes
+        -----
+        No Python per row or symbol; the batch becomes one segment, and segments of like size merge.
+        """
+        with self._lock:
+            text = self.interval(interval)
+            if self._queue is not None and text in self._day_kinds():
+                raise StateError(
+                    f"interval {text} streams from the catalog now: rows cannot be appended behind its staged ones",
+                    hint="feed a SessionData of your own, or import the rows into the catalog",
+                )
+            view = self._logs[text]
+            held = current(view) if view.segments else None
+            segment, result = accept(bars, self._codes, Interval(text), self._state.session, held)
+            if segment is not None:
+                ordered = view.ordered and not (result.revised or result.late)
+                segments = appended(view.segments, segment)
+                self._logs[text] = LogView(segments, view.visible + segment.count, LOG_BAR_SCHEMA, ordered)
+            self._state.now_us = max(self._state.now_us, result.latest_us)
+            self.publish()
+            return result
+
+    def set_quality(self, symbol: str, interval: Interval | int | str, quality: float) -> None:
+        """Set the quality of a symbol's session bars by hand, in percent; it wins over the computed one."""
+        if not 0.0 <= quality <= 100.0:
+            raise ValueError(f"quality {quality!r} of {symbol} is none: expected percent from 0 to 100")
+        with self._lock:
+            text, code = self.interval(interval), self.code(symbol)
+            values = self._set_quality.get(text, np.full(len(self.symbols), np.nan)).copy()
+            values[code] = quality
+            self._set_quality[text] = values
+            self.publish()
+
+    def set_gaps(self, symbol: str, interval: Interval | int | str, gaps: Sequence[GapInfo]) -> None:
+        """Set the gap ranges of a symbol's session bars by hand; they win over the computed ones."""
+        with self._lock:
+            self._set_gaps[self.interval(interval), self.code(symbol)] = tuple(gaps)
+            self.publish()
+
+    def set_historical_indicator(self, name: str, value: Floats) -> None:
+        """Set an indicator of all symbols: float64 of shape (symbols,) or (symbols, minutes), NaN for none."""
+        values = np.asarray(value, dtype=np.float64)
+        if values.ndim not in (1, 2) or len(values) != len(self.symbols):
+            raise ValueError(
+                f"indicator {name!r} has shape {values.shape}: expected ({len(self.symbols)},) or "
+                f"({len(self.symbols)}, minutes), one entry per registered symbol"
+            )
+        with self._lock:
+            history = self._history
+            self.load_history(History(history.intervals, {**history.indicators, name: values}, history.loaded))
+
+    def _day_kinds(self) -> set[str]:
+        return set() if self._day is None else set(self._day.logs)
+
+    def _clear_logs(self) -> None:
+        none = np.zeros(len(self.symbols), dtype=np.int64)
+        self._logs = {interval: LogView((), none, LOG_BAR_SCHEMA) for interval in self.intervals}
+        self._day = self._queue = None
+
+    def _build(self) -> Snapshot:
+        state, day = self._state, self._day
+        return Snapshot(
+            now_us=state.now_us,
+            symbols=self.symbols,
+            session=state.session,
+            active=state.active,
+            ended=state.ended,
+            base=self.base,
+            generated=self.generated,
+            logs=dict(self._logs),
+            grids={} if day is None else day.grids,
+            gap_columns={} if day is None else day.gaps,
+            history=self._history,
+            timezone=self.timezone,
+            epoch=state.epoch,
+            positions={} if self._queue is None else self._queue.positions(),
+            day=day,
+            set_quality=dict(self._set_quality),
+            set_gaps=dict(self._set_gaps),
+        )

@@ -1,0 +1,105 @@
+"""`History`: the sessions before the current one, as the segments they were streamed in."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mismartera.engine.columns.buckets import BucketGrid
+from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.columns.quality import quality_percent
+from mismartera.engine.log.segment import Segment
+from mismartera.schemas.bars import LOG_BAR_SCHEMA
+from mismartera.schemas.interval import Interval
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryDay:
+    """One past session of one interval; `gaps` is None where quality is off."""
+
+    date: dt.date
+    segment: Segment
+    grid: BucketGrid
+    gaps: GapColumns | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryInterval:
+    """One interval over the trailing sessions, oldest first.
+
+    Attributes
+    ----------
+    interval : Interval
+    days : tuple of HistoryDay
+        Every session of the window, with data or without.
+    generated : bool
+        Whether the bars were derived from a finer interval because the catalog has none.
+    """
+
+    interval: Interval
+    days: tuple[HistoryDay, ...]
+    generated: bool
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    def count(self) -> Ints:
+        """Return the rows of each symbol over all days, int64, one entry per symbol code."""
+        if "count" not in self.memo:
+            self.memo["count"] = np.sum([day.segment.count for day in self.days], axis=0)
+        counted: Ints = self.memo["count"]
+        return counted
+
+    def expected(self) -> int:
+        """Return how many bars the window's calendar expects of a symbol."""
+        return sum(day.grid.n_expected for day in self.days)
+
+    def missing(self) -> Ints | None:
+        """Return the bars each symbol misses over the window, int64; None where quality is off."""
+        if any(day.gaps is None for day in self.days):
+            return None
+        if "missing" not in self.memo:
+            each = [day.gaps.missing(day.gaps.count, day.grid.n_expected) for day in self.days if day.gaps is not None]
+            self.memo["missing"] = np.sum(each, axis=0)
+        missing: Ints = self.memo["missing"]
+        return missing
+
+    def quality(self) -> Floats | None:
+        """Return the quality of each symbol over the window in percent; None where quality is off."""
+        missing = self.missing()
+        return None if missing is None else quality_percent(missing, self.expected())
+
+    def batches(self, code: int) -> list[pa.RecordBatch]:
+        """Return a symbol's rows, oldest day first, as zero-copy slices."""
+        days = (day.segment for day in self.days)
+        return [segment.slice(code, 0, int(segment.count[code])) for segment in days if segment.count[code]]
+
+    def table(self, code: int) -> pa.Table:
+        """Return a symbol's rows as a table over zero-copy slices."""
+        return pa.Table.from_batches(self.batches(code), schema=LOG_BAR_SCHEMA)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class History:
+    """All history of a session: intervals by text, indicators by name, and the session it belongs to.
+
+    Attributes
+    ----------
+    intervals : mapping
+        By interval text, ascending.
+    indicators : mapping
+        By name: float64 array of shape (symbols,) or (symbols, minutes); NaN where there is no value.
+    loaded : bool
+    """
+
+    intervals: Mapping[str, HistoryInterval] = field(default_factory=dict)
+    indicators: Mapping[str, Floats] = field(default_factory=dict)
+    loaded: bool = False
+    memo: dict[str, Any] = field(default_factory=dict)

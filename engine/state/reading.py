@@ -1,0 +1,76 @@
+"""What a reader asks of a snapshot, one symbol at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+
+from mismartera.schemas.bars import LOG_BAR_SCHEMA
+from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.gaps import GapInfo
+
+from .snapshot import Snapshot, current_rows
+
+PARTS = ("all", "session", "historical")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def symbol_bars(snapshot: Snapshot, interval: str, code: int, part: str = "all", last: int | None = None) -> pa.Table:
+    """Return one symbol's visible bars of `part`, sorted by timestamp; zero-copy unless corrections must be merged.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    interval : str
+    code : int
+    part : {"all", "session", "historical"}
+    last : int, optional
+        Only the last so many bars.
+
+    Raises
+    ------
+    UnknownNameError
+        If `part` is another.
+    """
+    if part not in PARTS:
+        raise UnknownNameError("part", part, PARTS)
+    batches: list[pa.RecordBatch] = []
+    if part != "historical" and interval in snapshot.logs:
+        log = snapshot.logs[interval]
+        if log.ordered:
+            start = 0 if last is None else max(int(log.visible[code]) - last, 0)
+            batches = log.batches(code, start)
+        else:
+            batches = current_rows(log.table(code)).to_batches()
+    history = snapshot.history.intervals.get(interval)
+    if part != "session" and history is not None:
+        for day in reversed(history.days):
+            if last is not None and sum(batch.num_rows for batch in batches) >= last:
+                break
+            if day.segment.count[code]:
+                batches.insert(0, day.segment.slice(code, 0, int(day.segment.count[code])))
+    table = pa.Table.from_batches(batches, schema=LOG_BAR_SCHEMA)
+    return table if last is None else table.slice(max(table.num_rows - last, 0))
+
+
+def gap_infos(snapshot: Snapshot, interval: str, code: int, timezone: ZoneInfo) -> list[GapInfo]:
+    """Return one symbol's session gaps by the snapshot's instant, ascending."""
+    by_hand = snapshot.set_gaps.get((interval, code))
+    if by_hand is not None:
+        return list(by_hand)
+    view = snapshot.gaps(interval)
+    if view is None:
+        return []
+    symbol = snapshot.symbols[code]
+    zone: dt.tzinfo = dt.UTC if interval.endswith("d") else timezone
+    return [
+        GapInfo(symbol, _moment(start, zone), _moment(end, zone), count)
+        for start, end, count in np.stack(view.ranges(code), axis=1).tolist()
+    ]
+
+
+def _moment(us: int, zone: dt.tzinfo) -> dt.datetime:
+    return (_EPOCH + dt.timedelta(microseconds=us)).astimezone(zone)

@@ -1,0 +1,198 @@
+"""`Snapshot`: the whole state at one instant, as references to immutable columns and row counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mismartera.engine.columns.buckets import BucketGrid
+from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.columns.metrics import RunningMetrics, SessionMetrics
+from mismartera.engine.columns.quality import quality_percent
+from mismartera.engine.log.segment import Segment, column, merge
+from mismartera.engine.log.view import LogView
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.gaps import GapInfo
+
+from .history import History
+from .staging import StagedDay
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GapView:
+    """The gaps of one interval at one instant.
+
+    Attributes
+    ----------
+    columns : GapColumns
+        All ranges of the day.
+    grid : BucketGrid
+    expected : int
+        Bars due by now.
+    visible : int64 array, one entry per symbol code
+        Ranges that show by now.
+    missing : int64 array, one entry per symbol code
+        Bars missing by now.
+    """
+
+    columns: GapColumns
+    grid: BucketGrid
+    expected: int
+    visible: Ints
+    missing: Ints
+
+    @classmethod
+    def at(cls, columns: GapColumns, grid: BucketGrid, now_us: int) -> GapView:
+        """Return the view at `now_us`. Cost: O(ranges of the day)."""
+        expected = grid.expected_at(now_us)
+        visible = columns.visible_at(expected)
+        return cls(columns, grid, expected, visible, columns.missing(visible, expected))
+
+    def quality(self) -> Floats:
+        """Return the quality of each symbol in percent, NaN while nothing is expected."""
+        return quality_percent(self.missing, self.expected)
+
+    def ranges(self, code: int) -> tuple[Ints, Ints, Ints]:
+        """Return a symbol's ranges: first and last missing bar starts (UTC microseconds) and bar counts."""
+        at = slice(int(self.columns.start[code]), int(self.columns.start[code] + self.visible[code]))
+        first = self.columns.first[at]
+        last = np.minimum(self.columns.last[at], self.expected - 1)
+        starts = self.grid.expected_starts
+        return starts[first], starts[last], last - first + 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """The state at one instant of the engine's clock, consistent across symbols and intervals.
+
+    Attributes
+    ----------
+    now_us : int
+        The instant, UTC microseconds.
+    symbols : tuple of str
+        Registered symbols; their place is their code.
+    session : TradingSession or None
+    active, ended : bool
+    base : str
+        The streamed interval.
+    generated : frozenset of str
+        Intervals that are derived.
+    logs : mapping
+        Visible rows of the session by data type, ascending interval first.
+    grids, gap_columns : mapping
+        Of each bar interval, where known.
+    history : History
+    timezone : ZoneInfo
+        The exchange's zone.
+    epoch : int
+        Grows whenever the session's rows start over.
+    positions : mapping
+        By data type, how many entries of the staged day's schedule are visible.
+    day : StagedDay or None
+    set_quality, set_gaps : mapping
+        Values that were set by hand, by interval, and by interval and symbol code; they win over computed ones.
+    memo : dict
+        Figures computed from this snapshot on first use.
+
+    Notes
+    -----
+    Safe to read from any thread, at any time; nothing in it changes but the memo, whose entries are idempotent.
+    """
+
+    now_us: int
+    symbols: tuple[str, ...]
+    session: TradingSession | None
+    active: bool
+    ended: bool
+    base: str
+    generated: frozenset[str]
+    logs: Mapping[str, LogView]
+    grids: Mapping[str, BucketGrid]
+    gap_columns: Mapping[str, GapColumns]
+    history: History
+    timezone: ZoneInfo
+    epoch: int = 0
+    positions: Mapping[str, int] = field(default_factory=dict)
+    day: StagedDay | None = None
+    set_quality: Mapping[str, Floats] = field(default_factory=dict)
+    set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    def gaps(self, interval: str) -> GapView | None:
+        """Return the gaps of an interval by now; None where they are not searched."""
+        columns = self.gap_columns.get(interval)
+        if columns is None:
+            return None
+        key = f"gaps {interval}"
+        if key not in self.memo:
+            self.memo[key] = GapView.at(columns, self.grids[interval], self.now_us)
+        view: GapView = self.memo[key]
+        return view
+
+    def quality(self, interval: str) -> Floats:
+        """Return the quality of each symbol in percent, float64; NaN where it is unknown or nothing is expected."""
+        gaps = self.gaps(interval)
+        quality = np.full(len(self.symbols), np.nan) if gaps is None else gaps.quality()
+        by_hand = self.set_quality.get(interval)
+        return quality if by_hand is None else np.where(np.isnan(by_hand), quality, by_hand)
+
+    def metrics(self) -> SessionMetrics:
+        """Return volume, high, low and vwap of each symbol by now.
+
+        Notes
+        -----
+        The running figures of a staged day are made once, in O(its rows); after that a call costs O(symbols).
+        """
+        if "metrics" not in self.memo:
+            self.memo["metrics"] = self._metrics()
+        metrics: SessionMetrics = self.memo["metrics"]
+        return metrics
+
+    def _metrics(self) -> SessionMetrics:
+        log = self.logs.get(self.base)
+        if log is None or not log.segments:
+            none = np.full(len(self.symbols), np.nan)
+            return SessionMetrics(np.zeros(len(self.symbols), dtype=np.int64), none, none, none)
+        if self.day is not None:
+            segment = self.day.logs[self.base].segment
+            if "metrics" not in self.day.memo:
+                self.day.memo["metrics"] = RunningMetrics.of(segment)
+            running: RunningMetrics = self.day.memo["metrics"]
+            return running.at(segment.start, log.visible)
+        segment = current(log)
+        return RunningMetrics.of(segment).at(segment.start, segment.count)
+
+
+def current(log: LogView) -> Segment:
+    """Return the current rows of all symbols: sorted by timestamp, the highest revision of each. Cost: O(rows)."""
+    segment = log.segments[0]
+    for newer in log.segments[1:]:
+        segment = merge(segment, newer)
+    codes = segment.codes()
+    order = np.lexsort((segment.column("revision"), segment.column("timestamp"), codes))
+    stamps, codes = segment.column("timestamp")[order], codes[order]
+    latest = np.ones(len(order), dtype=bool)
+    latest[:-1] = (stamps[1:] != stamps[:-1]) | (codes[1:] != codes[:-1])
+    return Segment.from_rows(segment.batch.take(pa.array(order[latest])), codes[latest], segment.n_symbols)
+
+
+def current_rows(table: pa.Table) -> pa.Table:
+    """Return one symbol's rows sorted by timestamp with the highest revision of each; `table` itself if it is so."""
+    batch = table.combine_chunks().to_batches()
+    if not batch or not np.any(np.diff(column(batch[0], "timestamp")) <= 0):
+        return table
+    order = np.lexsort((column(batch[0], "revision"), column(batch[0], "timestamp")))
+    ordered = table.take(pa.array(order))
+    stamps = ordered.column("timestamp")
+    latest = pc.not_equal(stamps[:-1], stamps[1:])
+    return ordered.filter(pa.chunked_array([latest.combine_chunks(), pa.array([True])]))

@@ -1,0 +1,210 @@
+"""Staging: a day of the catalog becomes segments whose rows wait, invisible, until the clock reaches them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from mismartera.engine.columns.buckets import BucketGrid, session_grid
+from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.log.schedule import Schedule
+from mismartera.engine.log.segment import Segment, column
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
+from mismartera.schemas.interval import Interval
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(slots=True)
+class Dropped:
+    """Rows of the catalog that were left out of a session, by reason."""
+
+    outside_session: int = 0
+    off_grid: int = 0
+    duplicate: int = 0
+
+    def __add__(self, other: Dropped) -> Dropped:
+        return Dropped(
+            self.outside_session + other.outside_session,
+            self.off_grid + other.off_grid,
+            self.duplicate + other.duplicate,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StagedLog:
+    """One data type of a staged day: its rows and the order in which they become visible."""
+
+    segment: Segment
+    schedule: Schedule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StagedDay:
+    """A session's data in memory, none of it visible yet.
+
+    Attributes
+    ----------
+    session : TradingSession
+    base : str
+        The streamed interval.
+    logs : dict
+        By data type: ``"1m"``, ``"5m"``, …, ``"ticks"``, ``"quotes"``.
+    grids : dict
+        Buckets of each bar interval.
+    gaps : dict
+        Gap ranges of each bar interval; empty where quality is off.
+    dropped : Dropped
+    memo : dict
+        Figures computed from the day on first use.
+    """
+
+    session: TradingSession
+    base: str
+    logs: dict[str, StagedLog]
+    grids: dict[str, BucketGrid]
+    gaps: dict[str, GapColumns]
+    dropped: Dropped
+    memo: dict[str, Any] = field(default_factory=dict)
+
+    def steps(self) -> Ints:
+        """Return the instants the clock visits: when a base bar is due, and when any row becomes available."""
+        due = self.grids[self.base].expected_ends
+        return np.unique(np.concatenate([due, *(log.schedule.times for log in self.logs.values())]))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows held."""
+        return sum(log.segment.nbytes for log in self.logs.values())
+
+
+class _Constants:
+    """One zero and one one, repeated: constant columns of all segments are views of these two buffers."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[int, pa.Array] = {}
+
+    def column(self, value: int, rows: int) -> pa.Array:
+        held = self._arrays.get(value)
+        if held is None or len(held) < rows:
+            held = self._arrays[value] = pa.array(np.full(max(rows, 1 << 16), value, dtype=np.int32))
+        return held.slice(0, rows)
+
+
+_CONSTANTS = _Constants()
+
+
+def log_bars(batch: pa.RecordBatch, available_at: pa.Array, revision: pa.Array | None = None) -> pa.RecordBatch:
+    """Return base bars as the log holds them; the columns of `batch` are referred to, not copied."""
+    ones = _CONSTANTS.column(1, batch.num_rows)
+    prices = [batch.column(name) for name in ("timestamp", "open", "high", "low", "close", "volume")]
+    revision = _CONSTANTS.column(0, batch.num_rows) if revision is None else revision
+    return pa.RecordBatch.from_arrays([*prices, ones, ones, revision, available_at], schema=LOG_BAR_SCHEMA)
+
+
+def stage_bars(
+    table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, daily: bool = False
+) -> tuple[Segment, Dropped]:
+    """Turn catalog bars of one session into a segment.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        `BAR_SCHEMA`, sorted by symbol and timestamp.
+    codes : mapping
+        Code of each symbol wanted; rows of other symbols are ignored.
+    grid : BucketGrid
+        Buckets of the bars' interval in the session.
+    daily : bool
+        Whether the bars are daily ones, whose timestamp is a date's label.
+
+    Returns
+    -------
+    (Segment, Dropped)
+        Rows outside the grid's hours, off its starts, or a second time for one bar are left out and counted. Where
+        none is, the columns are those of `table`, not copied.
+    """
+    batch, start, count = _by_symbol(table, codes)
+    stamps = column(batch, "timestamp")
+    buckets = np.where(stamps == grid.starts[0], 0, -1) if daily else grid.locate(stamps)
+    outside = buckets < 0
+    off_grid = ~outside & (grid.starts[buckets] != stamps)
+    again = _superseded(stamps, start, count)
+    dropped = Dropped(int(outside.sum()), int(off_grid.sum()), int(again.sum()))
+    drop = outside | off_grid | again
+    if drop.any():
+        keep = ~drop
+        before = np.concatenate([[0], np.cumsum(keep)])
+        start, stop = before[start], before[start + count]
+        count = stop - start
+        batch, buckets = batch.filter(pa.array(keep)), buckets[keep]
+    available = pa.array(grid.ends[buckets]).view(TIMESTAMP)
+    return Segment(log_bars(batch, available), start, count), dropped
+
+
+def stage_events(
+    table: pa.Table, codes: Mapping[str, int], session: TradingSession, *, extended: bool
+) -> tuple[Segment, Dropped]:
+    """Turn catalog ticks or quotes of one session into a segment; each is available at its own instant."""
+    batch, start, count = _by_symbol(table, codes)
+    stamps = column(batch, "timestamp")
+    grid = session_grid(session, Interval("1m"), extended=extended)
+    keep = grid.locate(stamps) >= 0
+    dropped = Dropped(outside_session=int(len(keep) - keep.sum()))
+    if dropped.outside_session:
+        before = np.concatenate([[0], np.cumsum(keep)])
+        start, stop = before[start], before[start + count]
+        batch, count = batch.filter(pa.array(keep)), stop - start
+    names = [*batch.schema.names, "available_at"]
+    return Segment(
+        pa.RecordBatch.from_arrays([*batch.columns, batch.column("timestamp")], names=names), start, count
+    ), dropped
+
+
+def _by_symbol(table: pa.Table, codes: Mapping[str, int]) -> tuple[pa.RecordBatch, Ints, Ints]:
+    """Return the rows without their symbol column, and where those of each wanted symbol lie.
+
+    Rows of unwanted symbols are removed, so that what is held is what was asked for.
+    """
+    n_symbols = len(codes)
+    start, count = np.zeros(n_symbols, dtype=np.int64), np.zeros(n_symbols, dtype=np.int64)
+    table = table.combine_chunks()
+    if not table.num_rows:
+        return pa.RecordBatch.from_pylist([], schema=table.drop_columns("symbol").schema), start, count
+    symbols = table.column("symbol").chunk(0)
+    if pa.types.is_dictionary(symbols.type):
+        numbers, names = symbols.indices.to_numpy(), symbols.dictionary
+        ends = np.append(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1, len(numbers))
+        names = names.take(pa.array(numbers[ends - 1])).to_pylist()
+    else:
+        runs = pc.run_end_encode(symbols, run_end_type=pa.int64())
+        ends, names = runs.run_ends.to_numpy(), runs.values.to_pylist()
+    begins = np.concatenate([[0], ends[:-1]])
+    wanted = [codes.get(name, -1) for name in names]
+    batch = table.drop_columns("symbol").to_batches()[0]
+    if min(wanted) < 0:
+        keep = np.array(wanted) >= 0
+        lengths = np.where(keep, ends - begins, 0)
+        batch = batch.filter(pa.array(np.repeat(keep, ends - begins)))
+        ends = np.cumsum(lengths)
+        begins = ends - lengths
+        wanted, begins, ends = [code for code in wanted if code >= 0], begins[keep], ends[keep]
+    start[wanted], count[wanted] = begins, ends - begins
+    return batch, start, count
+
+
+def _superseded(stamps: Ints, start: Ints, count: Ints) -> NDArray[np.bool_]:
+    """Mark rows followed by another of the same symbol and time; the catalog's own files have none."""
+    again = np.zeros(len(stamps), dtype=bool)
+    if len(stamps) > 1:
+        np.equal(stamps[1:], stamps[:-1], out=again[:-1])
+        ends = (start + count)[count > 0] - 1
+        again[ends] = False
+    return again

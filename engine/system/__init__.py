@@ -1,0 +1,1 @@
+"""`SystemManager`: a whole session under one handle."""

@@ -1,0 +1,387 @@
+"""`SystemManager`: one session, from its configuration to its exports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import logging
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from mismartera.engine.data.catalog import Catalog
+from mismartera.engine.data.manager import DataManager
+from mismartera.engine.export.consumers import Consumers, Export
+from mismartera.engine.export.files import status_name, unused, write_file
+from mismartera.engine.session.history_window import HistoryWindow
+from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, OnError
+from mismartera.engine.threads.data_processor import DataProcessor
+from mismartera.engine.threads.data_quality_manager import DataQualityManager
+from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
+from mismartera.engine.time.manager import TimeManager
+from mismartera.schemas.config import SessionConfig, load_config
+from mismartera.schemas.errors import StateError
+from mismartera.schemas.interval import Interval
+
+from .marks import mark_streams
+
+_LOG = logging.getLogger(__name__)
+_JOIN_S = 60.0
+DEFAULT_CATALOG = Path("data/catalog")
+STATUS_FOLDER = Path("data/status")
+
+
+class SystemState(enum.Enum):
+    """Where a system is in its life."""
+
+    INITIALIZED = "INITIALIZED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+class SystemManager:
+    """Runs one session and answers for its state.
+
+    Parameters
+    ----------
+    config : SessionConfig, str or Path
+        The configuration, or the file that holds it.
+    catalog : Catalog, str or Path
+        Where the data lies.
+    on_error : {"raise", "count"}
+        What an exception in an analysis does: stop the run, or be counted.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong.
+    CalendarError
+        If the window leaves the days the exchange's calendar knows.
+
+    Notes
+    -----
+    Every method is safe to call from any thread. `stop` is idempotent; a system runs once.
+
+    Examples
+    --------
+    ::
+
+        system = SystemManager("session.json", "data/catalog")
+        system.add_analysis(lambda context: context.record("bars", len(context.new_bars())))
+        system.start()
+        system.wait()
+        system.export_status("state.json")
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig | str | Path,
+        catalog: Catalog | str | Path = DEFAULT_CATALOG,
+        *,
+        on_error: OnError = "raise",
+    ) -> None:
+        _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
+        self.config = config if isinstance(config, SessionConfig) else load_config(config)
+        _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
+        self.time_manager = TimeManager(self.config)
+        self.data_manager = DataManager(
+            catalog if isinstance(catalog, Catalog) else Catalog(catalog), self.time_manager
+        )
+        wanted = self.config.session_data_config
+        self.session_data = SessionData(
+            wanted.symbols,
+            base_interval=wanted.base_interval,
+            derived_intervals=wanted.generated_intervals,
+            timezone=self.time_manager.get_market_timezone().key,
+        )
+        self.analysis_engine = AnalysisEngine(on_error)
+        self.hooks = Hooks()
+        self._consumers = Consumers()
+        self._state = SystemState.INITIALIZED
+        self._started_us = self.time_manager.now_us
+        self._coordinator: SessionCoordinator | None = None
+        self._processor: DataProcessor | None = None
+        self._quality: DataQualityManager | None = None
+        self._lock = threading.RLock()
+        _remember(self)
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SystemState:
+        """Where the system is in its life. A run that came to its end by itself is STOPPED, or FAILED by an error."""
+        if self._state in (SystemState.RUNNING, SystemState.PAUSED) and self._coordinator is not None:
+            if self._coordinator.error is not None:
+                return SystemState.FAILED
+            if not self._coordinator.is_alive():
+                return SystemState.STOPPED
+        return self._state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The session's state as last published."""
+        return self.session_data.snapshot
+
+    def add_analysis(
+        self, analysis: Analysis | type, *, every: Interval | int | str | None = None, name: str | None = None
+    ) -> None:
+        """Register an analysis before the start; see `AnalysisEngine.add`."""
+        if self._state is not SystemState.INITIALIZED:
+            raise StateError(f"the system is {self.state.value}: analyses are added before start")
+        self.analysis_engine.add(analysis, every=every, name=name)
+
+    def start(self, until: str | dt.datetime | None = None) -> None:
+        """Check what the session needs, and start its four threads.
+
+        Parameters
+        ----------
+        until : str or datetime, optional
+            Where the run stops, local to the exchange, such as ``"2025-07-02T11:30"``; the state then stays as it
+            is at that instant. By default it runs to the end of the window.
+
+        Raises
+        ------
+        StateError
+            If the system was started before, or the configuration's mode is live.
+        CatalogError
+            If there is no catalog, or it lacks the streamed interval.
+        UnknownNameError
+            If a symbol is in none of the catalog's data; the message lists those that are.
+        CalendarError
+            If the window holds no session, or `until` is no time of it.
+        """
+        with self._lock:
+            if self._state is not SystemState.INITIALIZED:
+                raise StateError(f"the system is {self.state.value}: it starts once", hint="make a new SystemManager")
+            if self.config.mode == "live":
+                raise StateError(
+                    "mode is 'live', and this version has no live feed",
+                    hint="set mode to 'backtest', or feed a SessionData with append_bars",
+                )
+            sessions = self.time_manager.window_sessions()
+            until_us = None if until is None else self._until(until)
+            marks, events = mark_streams(self.data_manager, self.config.session_data_config)
+            _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
+            wanted = self.config.session_data_config
+            self._processor = DataProcessor(self.data_manager, wanted, wanted.symbols, events)
+            self._quality = DataQualityManager(enabled=wanted.quality.enabled)
+            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, wanted.symbols)
+            parts = Parts(
+                self.config, self.time_manager, self.session_data, history,
+                self._processor, self._quality, self.analysis_engine, marks,
+            )  # fmt: skip
+            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, until_us)
+            for thread in (self._processor, self._quality, self.analysis_engine, self._coordinator):
+                thread.start()
+            self._state = SystemState.RUNNING
+            _LOG.info("[SESSION_FLOW] 2: Complete - SystemManager.start() finished")
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the run to end; return whether it has. Raises what ended it early, with its own traceback."""
+        coordinator = self._coordinator
+        if coordinator is None:
+            raise StateError("the system was not started: there is nothing to wait for")
+        coordinator.join(timeout_s)
+        if coordinator.is_alive():
+            return False
+        self._close()
+        if coordinator.error is not None:
+            raise coordinator.error
+        return True
+
+    def run(self, until: str | dt.datetime | None = None) -> None:
+        """Start, and wait for the end."""
+        self.start(until)
+        self.wait()
+
+    def pause(self) -> None:
+        """Hold the run after the step it is in; readers and exports go on."""
+        with self._lock:
+            if self.state is not SystemState.RUNNING or self._coordinator is None:
+                raise StateError(f"the system is {self.state.value}: only a running one can be paused")
+            self._coordinator.pause()
+            self._state = SystemState.PAUSED
+
+    def resume(self) -> None:
+        """Let a paused run go on."""
+        with self._lock:
+            if self.state is not SystemState.PAUSED or self._coordinator is None:
+                raise StateError(f"the system is {self.state.value}: only a paused one can be resumed")
+            self._state = SystemState.RUNNING
+            self._coordinator.resume()
+
+    def stop(self) -> None:
+        """End the run after the step it is in, and all threads; the state stays readable. Further calls do nothing."""
+        coordinator = self._coordinator
+        if coordinator is not None:
+            coordinator.halt()
+            self._close_workers()
+            coordinator.join(_JOIN_S)
+        self._close()
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def get_backtest_summary(self) -> dict[str, Any]:
+        """Return what the run did so far.
+
+        Returns
+        -------
+        dict
+            sessions, symbols, steps, bars (base bars that became visible), rows by data type, wall_seconds,
+            bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate, gap_ranges and
+            missing_bars by interval. Sessions count when they end.
+        """
+        return {} if self._coordinator is None else self._coordinator.statistics.summary()
+
+    def quality_by_symbol(self) -> list[tuple[str, int, int, float | None]]:
+        """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
+        return [] if self._coordinator is None else self._coordinator.statistics.by_symbol()
+
+    def export(self, consumer: str = "default", *, complete: bool = False, debug: bool = False) -> Export:
+        """Return the next export of a consumer; its cursor stays where it is until `acknowledge`.
+
+        Parameters
+        ----------
+        consumer : str
+            A new name starts with nothing.
+        complete : bool
+            Everything, or what this consumer has not been sent.
+        debug : bool
+            Whether performance and queue depths are told.
+        """
+        snapshot = self.snapshot
+        generated_at = self.time_manager.isoformat(snapshot.now_us)
+        sections = self._sections(snapshot, complete=complete, debug=debug)
+        return self._consumers.export(
+            consumer, snapshot, sections, complete=complete, debug=debug, generated_at=generated_at
+        )
+
+    def acknowledge(self, export: Export) -> None:
+        """Move the consumer's cursor to an export it received; see `Consumers.acknowledge`."""
+        self._consumers.acknowledge(export)
+
+    def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = "default") -> dict[str, Any]:
+        """Return an export as plain data, and acknowledge it.
+
+        Parameters
+        ----------
+        complete : bool
+            Everything, or what this consumer has not been sent.
+        debug : bool
+        consumer : str
+        """
+        export = self.export(consumer, complete=complete, debug=debug)
+        document = export.to_json()
+        self.acknowledge(export)
+        return document
+
+    def export_status(
+        self,
+        path: str | Path | None = None,
+        *,
+        complete: bool = True,
+        debug: bool = False,
+        consumer: str = "default",
+    ) -> Path:
+        """Write an export to a file, and acknowledge it once the file is durable.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            ``.json``, ``.json.gz`` or ``.json.zst``; a file of that name is replaced. By default a new file
+            ``data/status/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.json``.
+        complete, debug, consumer
+            See `export`.
+
+        Returns
+        -------
+        Path
+            The file.
+
+        Raises
+        ------
+        ExportError
+            If it could not be written; nothing is left there, and the cursor did not move.
+        """
+        export = self.export(consumer, complete=complete, debug=debug)
+        target = self._status_path(complete=complete) if path is None else Path(path)
+        write_file(target, export.pieces())
+        self.acknowledge(export)
+        return target
+
+    def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
+        threads = {
+            "session_coordinator": self._coordinator,
+            "data_processor": self._processor,
+            "data_quality_manager": self._quality,
+            "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
+        }
+        sections: dict[str, Any] = {
+            "system_manager": self._own_section(debug=debug),
+            "performance_metrics": self.get_backtest_summary(),
+            "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
+            "threads": {
+                name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None
+            },
+        }
+        return sections | ({"session_config": self.config.model_dump(mode="json")} if complete else {})
+
+    def _own_section(self, *, debug: bool) -> dict[str, Any]:
+        time = self.time_manager
+        window = {"start_date": time.backtest_start_date, "end_date": time.backtest_end_date}
+        section: dict[str, Any] = {
+            "_state": self.state.value,
+            "_mode": self.config.mode.upper(),
+            "_start_time": time.isoformat(self._started_us),
+            "timezone": time.get_market_timezone().key,
+            "exchange_group": self.config.exchange_group,
+            "asset_class": self.config.asset_class,
+            "backtest_window": None if time.backtest_start_date is None else window,
+        }
+        if debug:
+            memory_mb = psutil.Process().memory_info().rss / 2**20
+            section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
+        return section
+
+    def _status_path(self, *, complete: bool) -> Path:
+        stamp = self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
+        return unused(STATUS_FOLDER / status_name(self.config.session_name, complete=complete, stamp=stamp))
+
+    def _until(self, until: str | dt.datetime) -> int:
+        return self.time_manager.parse_local(until if isinstance(until, str) else until.isoformat())
+
+    def _close_workers(self) -> None:
+        for worker in (self._processor, self._quality, self.analysis_engine):
+            if worker is not None:
+                worker.close()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._close_workers()
+            if self._state in (SystemState.RUNNING, SystemState.PAUSED):
+                failed = self._coordinator is not None and self._coordinator.error is not None
+                self._state = SystemState.FAILED if failed else SystemState.STOPPED
+
+
+_current: SystemManager | None = None
+
+
+def get_system_manager() -> SystemManager:
+    """Return the system this process made last; raises `StateError` if it made none."""
+    if _current is None:
+        raise StateError(
+            "this process has no system yet", hint="make one: SystemManager('session.json', 'data/catalog')"
+        )
+    return _current
+
+
+def _remember(system: SystemManager) -> None:
+    global _current
+    _current = system

@@ -1,0 +1,1 @@
+"""The four threads of a session, and what each does."""

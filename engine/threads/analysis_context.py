@@ -1,0 +1,128 @@
+"""`AnalysisContext`: what a user's analysis sees of one step."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mismartera.engine.state.reading import gap_infos, symbol_bars
+from mismartera.engine.state.snapshot import Snapshot
+from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.gaps import GapInfo
+from mismartera.schemas.interval import Interval
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class AnalysisContext:
+    """One step of a session, as an analysis sees it: what is known at `now`, and nothing later.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        The published state.
+    """
+
+    def __init__(self, snapshot: Snapshot, since: Mapping[str, int], record: Callable[[int, str, float], None]) -> None:
+        self.snapshot = snapshot
+        self._since = since
+        self._record = record
+
+    @property
+    def now(self) -> dt.datetime:
+        """The engine's clock, in the exchange's zone."""
+        return (_EPOCH + dt.timedelta(microseconds=self.snapshot.now_us)).astimezone(self.snapshot.timezone)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Registered symbols, in order."""
+        return self.snapshot.symbols
+
+    def new_bars(self, interval: Interval | int | str | None = None) -> pl.DataFrame:
+        """Return the bars that became visible since this analysis was last called.
+
+        Parameters
+        ----------
+        interval : Interval, int or str, optional
+            By default the streamed one.
+
+        Returns
+        -------
+        polars.DataFrame
+            ``symbol`` (Enum of the registered symbols) and `LOG_BAR_SCHEMA`, ordered by time, then registration.
+            Cost: O(new rows).
+        """
+        kind = self._kind(self.snapshot.base if interval is None else interval)
+        day = self.snapshot.day
+        if day is None or kind not in day.logs:
+            raise UnknownNameError("interval", kind, sorted(self.snapshot.logs))
+        log = day.logs[kind]
+        fresh = slice(self._since.get(kind, 0), self.snapshot.positions[kind])
+        rows, codes = log.schedule.rows[fresh], log.schedule.codes[fresh]
+        order = np.lexsort((codes, log.segment.column("available_at")[rows]))
+        frame = pl.DataFrame(pl.from_arrow(log.segment.batch.take(pa.array(rows[order]))))
+        symbols = pl.Series("symbol", codes[order], dtype=pl.UInt32).cast(pl.Enum(self.snapshot.symbols))
+        return frame.insert_column(0, symbols)
+
+    def window(
+        self, symbol: str, interval: Interval | int | str | None = None, bars: int | None = None
+    ) -> pl.DataFrame:
+        """Return the last `bars` bars of a symbol, history included, as a frame over the engine's own memory.
+
+        Parameters
+        ----------
+        symbol : str
+        interval : Interval, int or str, optional
+            By default the streamed one.
+        bars : int, optional
+            By default all there are.
+
+        Returns
+        -------
+        polars.DataFrame
+            `LOG_BAR_SCHEMA`, sorted by timestamp. Nothing is copied.
+        """
+        kind = self._kind(self.snapshot.base if interval is None else interval)
+        table = symbol_bars(self.snapshot, kind, self._code(symbol), "all", bars)
+        return pl.DataFrame(pl.from_arrow(table, rechunk=False))
+
+    def quality(self, symbol: str, interval: Interval | int | str | None = None) -> float | None:
+        """Return the quality of a symbol's session bars in percent; None while nothing is expected."""
+        kind = self._kind(self.snapshot.base if interval is None else interval)
+        value = self.snapshot.quality(kind)[self._code(symbol)]
+        return None if np.isnan(value) else float(value)
+
+    def gaps(self, symbol: str, interval: Interval | int | str | None = None) -> list[GapInfo]:
+        """Return the gap ranges of a symbol's session bars by now."""
+        kind = self._kind(self.snapshot.base if interval is None else interval)
+        return gap_infos(self.snapshot, kind, self._code(symbol), self.snapshot.timezone)
+
+    def indicator(self, name: str, symbol: str) -> float | NDArray[np.float64]:
+        """Return a historical indicator of a symbol: a number, or one per minute of the session."""
+        indicators = self.snapshot.history.indicators
+        if name not in indicators:
+            raise UnknownNameError("indicator", name, sorted(indicators))
+        value: Any = indicators[name][self._code(symbol)]
+        return float(value) if np.ndim(value) == 0 else value
+
+    def record(self, name: str, value: float) -> None:
+        """Keep a figure of this step under `name`; `AnalysisEngine.get_records` returns the series."""
+        self._record(self.snapshot.now_us, name, float(value))
+
+    def _code(self, symbol: str) -> int:
+        try:
+            return self.snapshot.symbols.index(symbol)
+        except ValueError:
+            raise UnknownNameError("symbol", symbol, sorted(self.snapshot.symbols)) from None
+
+    def _kind(self, interval: Interval | int | str) -> str:
+        kind = Interval(interval).text
+        if kind not in self.snapshot.logs and kind not in self.snapshot.history.intervals:
+            raise UnknownNameError("interval", kind, sorted({*self.snapshot.logs, *self.snapshot.history.intervals}))
+        return kind

@@ -1,0 +1,84 @@
+"""`DataProcessor`: stages a day of the catalog and derives its coarser bars, all symbols in one go."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Any
+
+from mismartera.engine.columns.buckets import session_grid
+from mismartera.engine.columns.derive import derive_all
+from mismartera.engine.data.manager import DataManager
+from mismartera.engine.log.schedule import Schedule
+from mismartera.engine.state.staging import StagedDay, StagedLog, stage_bars, stage_events
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.config import SessionDataConfig
+
+from .worker import Worker
+
+_LOG = logging.getLogger(__name__)
+
+
+class DataProcessor(Worker):
+    """Turns sessions of the catalog into staged days, the next one while the present one streams.
+
+    Parameters
+    ----------
+    data_manager : DataManager
+    config : SessionDataConfig
+    symbols : sequence of str
+        In the order of their codes.
+    events : sequence of str
+        Which of ``"ticks"`` and ``"quotes"`` are streamed.
+    """
+
+    def __init__(
+        self, data_manager: DataManager, config: SessionDataConfig, symbols: Sequence[str], events: Sequence[str] = ()
+    ) -> None:
+        super().__init__("DataProcessor")
+        self._data = data_manager
+        self._config = config
+        self._symbols = list(symbols)
+        self._codes = {symbol: code for code, symbol in enumerate(symbols)}
+        self._events = tuple(events)
+        self._staged_days = 0
+
+    def stage(self, session: TradingSession) -> Future[StagedDay]:
+        """Queue the staging of a session."""
+        return self.submit(lambda: self.load_queue(session))
+
+    def load_queue(self, session: TradingSession) -> StagedDay:
+        """Read a session, derive its coarser bars and schedule every row; nothing is visible yet.
+
+        Raises
+        ------
+        CatalogError
+            If a file of the session cannot be read.
+        """
+        config, base = self._config, self._config.base_interval
+        table = self._data.read_session(base.text, session, self._symbols)
+        grid = session_grid(session, base, extended=config.extended_hours)
+        segment, dropped = stage_bars(table, self._codes, grid)
+        logs = {base.text: StagedLog(segment, Schedule.of(segment))}
+        grids = {base.text: grid}
+        derived = derive_all(segment, session, base, config.generated_intervals, extended=config.extended_hours)
+        for interval, (bars, buckets) in derived.items():
+            logs[interval.text] = StagedLog(bars, Schedule.of(bars))
+            grids[interval.text] = buckets
+        for kind in self._events:
+            events = self._data.read_session(kind, session, self._symbols)
+            segment, left_out = stage_events(events, self._codes, session, extended=config.extended_hours)
+            logs[kind] = StagedLog(segment, Schedule.of(segment))
+            dropped = dropped + left_out
+        self._staged_days += 1
+        _LOG.debug(
+            "[SESSION_FLOW] PHASE_3.1: Staged %s: %s", session.date, {k: log.segment.rows for k, log in logs.items()}
+        )
+        return StagedDay(session, base.text, logs, grids, {}, dropped)
+
+    def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
+        """Return the thread's section of an export."""
+        derived = [interval.text for interval in self._config.generated_intervals]
+        section = super().to_json(complete, debug) | {"_derived_intervals": dict.fromkeys(self._symbols, derived)}
+        return section | ({"performance": {"staged_days": self._staged_days}} if debug else {})

@@ -1,0 +1,47 @@
+"""`DataQualityManager`: finds the gaps of a staged day, which is what its quality is computed from."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future
+from typing import Any
+
+from mismartera.engine.columns.gaps import find_gaps
+from mismartera.engine.state.staging import StagedDay
+
+from .worker import Worker
+
+_LOG = logging.getLogger(__name__)
+
+
+class DataQualityManager(Worker):
+    """Scores staged days.
+
+    Parameters
+    ----------
+    enabled : bool
+        When off, a day passes as it is: its quality stays unknown.
+    """
+
+    def __init__(self, *, enabled: bool = True) -> None:
+        super().__init__("DataQualityManager")
+        self._enabled = enabled
+        self._scored_days = 0
+
+    def score(self, staged: Future[StagedDay]) -> Future[StagedDay]:
+        """Queue the scoring of a day that is being staged; the future returns the day with its gaps."""
+        return self.submit(lambda: self._score(staged.result()))
+
+    def _score(self, day: StagedDay) -> StagedDay:
+        if self._enabled:
+            for interval, grid in day.grids.items():
+                day.gaps[interval] = find_gaps(day.logs[interval].segment, grid)
+            self._scored_days += 1
+            found = {interval: len(gaps.first) for interval, gaps in day.gaps.items()}
+            _LOG.debug("[SESSION_FLOW] PHASE_3.2: Gaps of %s: %s", day.session.date, found)
+        return day
+
+    def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
+        """Return the thread's section of an export."""
+        section = super().to_json(complete, debug)
+        return section | ({"performance": {"scored_days": self._scored_days}} if debug else {})

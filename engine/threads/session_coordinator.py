@@ -1,0 +1,220 @@
+"""`SessionCoordinator`: owns the clock and takes each session through its six phases."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mismartera.engine.session.history_window import HistoryWindow
+from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.state.staging import StagedDay
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.engine.time.clock import Pacer
+from mismartera.engine.time.manager import TimeManager
+from mismartera.schemas.config import SessionConfig
+
+from .analysis_engine import AnalysisEngine
+from .data_processor import DataProcessor
+from .data_quality_manager import DataQualityManager
+from .run_statistics import RunStatistics
+from .worker import EngineThread
+
+_LOG = logging.getLogger(__name__)
+
+PHASES = ("initialization", "historical_management", "queue_loading", "activation", "streaming", "end")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the coordinator works with."""
+
+    config: SessionConfig
+    time: TimeManager
+    data: SessionData
+    history: HistoryWindow
+    processor: DataProcessor
+    quality: DataQualityManager
+    analyses: AnalysisEngine
+    marks: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Hooks:
+    """Who is told, on the coordinator's thread: at activation, after each step with its instant, at a session's end."""
+
+    activated: list[Callable[[], None]] = field(default_factory=list)
+    stepped: list[Callable[[int], None]] = field(default_factory=list)
+    ended: list[Callable[[], None]] = field(default_factory=list)
+
+
+class SessionCoordinator(EngineThread):
+    """Runs the sessions of a backtest, one after another.
+
+    Parameters
+    ----------
+    parts : Parts
+    sessions : sequence of TradingSession
+        The window.
+    hooks : Hooks
+    until_us : int, optional
+        Where the run stops, UTC microseconds; the state stays as it is at that instant.
+
+    Attributes
+    ----------
+    statistics : RunStatistics
+    error : BaseException or None
+        What ended the run before its end.
+    """
+
+    def __init__(
+        self, parts: Parts, sessions: Sequence[TradingSession], hooks: Hooks, until_us: int | None = None
+    ) -> None:
+        super().__init__("SessionCoordinator")
+        self._parts = parts
+        self._sessions = list(sessions)
+        self._until_us = until_us
+        self._halt = threading.Event()
+        self._go = threading.Event()
+        self._go.set()
+        self._ahead: deque[Future[StagedDay]] = deque()
+        self._requested = 0
+        self._streamed: StagedDay | None = None
+        backtest = parts.config.backtest_config
+        self._prefetch_days = backtest.prefetch_days if backtest else 0
+        self._pacer = Pacer(backtest.speed_multiplier if backtest else 0.0, parts.time.now_us)
+        self.statistics = RunStatistics(parts.data.symbols, PHASES)
+        self.hooks = hooks
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Take every session of the window through its phases, until the end, a stop, or an error."""
+        self._running = True
+        _LOG.info("[SESSION_FLOW] 3: SessionCoordinator.run() - Thread started")
+        watch = self._parts.time.stopwatch()
+        try:
+            for session in self._sessions:
+                if self._halt.is_set() or not self._run_session(session):
+                    break
+        except BaseException as error:  # noqa: BLE001 - kept for whoever waits for the run, with its traceback
+            self.error = error
+            _LOG.error("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
+        finally:
+            for future in self._ahead:
+                future.cancel()
+            self.statistics.wall_s = watch.elapsed_s
+            self._running = False
+        _LOG.info("[SESSION_FLOW] 3: Complete - %d sessions in %.3fs", self.statistics.sessions, self.statistics.wall_s)
+
+    def halt(self) -> None:
+        """Ask the run to stop after the step it is in."""
+        self._halt.set()
+        self._go.set()
+
+    def pause(self) -> None:
+        """Hold the run after the step it is in."""
+        self._go.clear()
+
+    def resume(self) -> None:
+        """Let a held run go on."""
+        self._go.set()
+
+    def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
+        """Return the thread's section of an export; debug adds phase times, marks and what waits in the queue."""
+        section = super().to_json(complete, debug) | {"_session_active": self._parts.data.snapshot.active}
+        if debug:
+            queue = self._parts.data.queue
+            section["performance"] = {"phase_seconds": self.statistics.phase_seconds()}
+            section["queue_depth"] = {} if queue is None else queue.waiting()
+            section["marks"] = {symbol: dict(marks) for symbol, marks in self._parts.marks.items()}
+        return section
+
+    def _run_session(self, session: TradingSession) -> bool:
+        """Run one session; return whether the run goes on."""
+        parts = self._parts
+        starts_us = session.day_start_us if parts.config.session_data_config.extended_hours else session.open_us
+        if self._until_us is not None and self._until_us < starts_us:
+            return False
+        with self._phase("initialization", session):
+            parts.data.begin_session(session, parts.time.now_us)
+            self._log_marks()
+        with self._phase("historical_management", session):
+            parts.data.load_history(parts.history.roll(session, self._streamed))
+        with self._phase("queue_loading", session):
+            day = self._next_day()
+            parts.data.load_queue(day)
+            self._streamed = day
+        with self._phase("activation", session):
+            parts.time.advance_to(starts_us)
+            parts.data.set_session_active(True)
+            parts.data.publish(starts_us)
+            self._pacer.rebase(starts_us)
+            for told in self.hooks.activated:
+                told()
+        with self._phase("streaming", session):
+            finished = self._stream()
+        with self._phase("end", session):
+            if finished:
+                parts.data.set_session_active(False)
+            self.statistics.add_session(day, parts.data.snapshot)
+            if finished:
+                for told in self.hooks.ended:
+                    told()
+        return finished
+
+    def _stream(self) -> bool:
+        """Step the clock through the day; return whether it reached the day's end."""
+        parts, hooks = self._parts, self.hooks.stepped
+        queue = parts.data.queue
+        assert queue is not None
+        for us in queue.steps:
+            if self._until_us is not None and us > self._until_us:
+                parts.time.advance_to(self._until_us)
+                parts.data.publish(self._until_us)
+                return False
+            if not self._go.is_set():
+                self._go.wait()
+                self._pacer.rebase(parts.time.now_us)
+            self._pacer.wait(us, self._halt)
+            if self._halt.is_set():
+                return False
+            parts.time.advance_to(us)
+            snapshot = parts.data.consume_queue(us)
+            self.statistics.steps += 1
+            if not parts.analyses.idle:
+                parts.analyses.step(snapshot)
+            for told in hooks:
+                told(us)
+        return True
+
+    def _next_day(self) -> StagedDay:
+        """Return the staged day whose turn it is, and have the next ones staged meanwhile."""
+        wanted = min(self.statistics.sessions + 1 + self._prefetch_days, len(self._sessions))
+        while self._requested < wanted:
+            staged = self._parts.processor.stage(self._sessions[self._requested])
+            self._ahead.append(self._parts.quality.score(staged))
+            self._requested += 1
+        return self._ahead.popleft().result()
+
+    def _log_marks(self) -> None:
+        if self.statistics.sessions:
+            return
+        _LOG.info("[SESSION_FLOW] PHASE_1.1: First session - marking STREAMED/GENERATED/IGNORED")
+        for symbol, marks in self._parts.marks.items():
+            _LOG.debug("[SESSION_FLOW] PHASE_1.1: %s %s", symbol, dict(marks))
+
+    @contextmanager
+    def _phase(self, name: str, session: TradingSession) -> Iterator[None]:
+        number = PHASES.index(name) + 1
+        _LOG.info(
+            "[SESSION_FLOW] 3.b.2.PHASE_%d: %s phase starting for %s", number, name.replace("_", " "), session.date
+        )
+        watch = self._parts.time.stopwatch()
+        yield
+        self.statistics.add_phase(name, watch.elapsed_s)
+        _LOG.info("[SESSION_FLOW] PHASE_%d: Complete in %.3fs", number, watch.elapsed_s)

@@ -1,0 +1,1 @@
+"""DuckDB over a live snapshot, over exports and over the catalog. The only folder that imports duckdb."""

@@ -93,7 +93,7 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
         rows = rows.with_columns(misfit=pl.lit(None, dtype=pl.String))
     stamps = resolve(rows["timestamp"], options)
     frame = rows.rename({name: _RAW + name for name in options.fields})
-    divisor = pl.col("divisor") if "divisor" in rows.columns else pl.lit(1.0)
+    scaled, divisor = "divisor" in rows.columns, pl.col("divisor")
     typed = [pl.col("symbol").cast(pl.String).str.strip_chars().alias("symbol")]
     for name in options.fields[1:]:
         raw = pl.col(_RAW + name)
@@ -101,7 +101,9 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
         clean = raw.str.strip_chars() if text else raw
         number = clean.cast(pl.Float64, strict=False)
         if name in _PRICES:
-            typed.append((number / divisor).alias(name))
+            # A column of divisors: by one number polars multiplies with the inverse, and 4500100 / 1e4 is not 450.01.
+            each = pl.when(number.is_null()).then(1.0).otherwise(divisor)
+            typed.append((number / each).alias(name) if scaled else number.alias(name))
         elif name in _COUNTS:
             # Whole numbers above 2**53 have no exact float; fractions become null here and are told below.
             whole = pl.when(number == number.floor()).then(number).cast(pl.Int64, strict=False)
@@ -110,7 +112,7 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
             )
             typed.append(number.alias(name + "_number"))
         else:
-            typed.append(clean.cast(pl.String).alias(name))
+            typed.append(clean.cast(pl.String).replace("", None).alias(name))
     return frame.with_columns(timestamp=stamps["timestamp"], problem=stamps["problem"]).with_columns(typed)
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, 
 from mismartera.engine.threads.data_processor import DataProcessor
 from mismartera.engine.threads.data_quality_manager import DataQualityManager
 from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
+from mismartera.engine.time.calendar import TradingSession
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.config import SessionConfig, load_config
-from mismartera.schemas.errors import StateError
+from mismartera.schemas.errors import CalendarError, StateError
 from mismartera.schemas.interval import Interval
 
 from .marks import mark_streams
@@ -166,7 +167,7 @@ class SystemManager:
                     hint="set mode to 'backtest', or feed a SessionData with append_bars",
                 )
             sessions = self.time_manager.window_sessions()
-            until_us = None if until is None else self._until(until)
+            until_us = None if until is None else self._until(until, sessions)
             marks, events = mark_streams(self.data_manager, self.config.session_data_config)
             _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
             wanted = self.config.session_data_config
@@ -354,8 +355,20 @@ class SystemManager:
         stamp = self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
         return unused(STATUS_FOLDER / status_name(self.config.session_name, complete=complete, stamp=stamp))
 
-    def _until(self, until: str | dt.datetime) -> int:
-        return self.time_manager.parse_local(until if isinstance(until, str) else until.isoformat())
+    def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
+        time = self.time_manager
+        us = time.parse_local(until if isinstance(until, str) else until.isoformat())
+        extended = self.config.session_data_config.extended_hours
+        first, last = sessions[0], sessions[-1]
+        opens = first.day_start_us if extended else first.open_us
+        closes = last.day_stop_us if extended else last.close_us
+        if not opens <= us <= closes:
+            raise CalendarError(
+                f"until {time.isoformat(us)} is not within the run: expected a time from {time.isoformat(opens)} to "
+                f"{time.isoformat(closes)}",
+                hint="leave it out to run to the end, or change the window in backtest_config",
+            )
+        return us
 
     def _close_workers(self) -> None:
         for worker in (self._processor, self._quality, self.analysis_engine):

@@ -139,6 +139,7 @@ class SessionCoordinator(EngineThread):
         parts = self._parts
         starts_us = session.day_start_us if parts.config.session_data_config.extended_hours else session.open_us
         if self._until_us is not None and self._until_us < starts_us:
+            self._stop_at(self._until_us)
             return False
         with self._phase("initialization", session):
             parts.data.begin_session(session, parts.time.now_us)
@@ -174,8 +175,7 @@ class SessionCoordinator(EngineThread):
         assert queue is not None
         for us in queue.steps:
             if self._until_us is not None and us > self._until_us:
-                parts.time.advance_to(self._until_us)
-                parts.data.publish(self._until_us)
+                self._stop_at(self._until_us)
                 return False
             if not self._go.is_set():
                 self._go.wait()
@@ -191,6 +191,11 @@ class SessionCoordinator(EngineThread):
             for told in hooks:
                 told(us)
         return True
+
+    def _stop_at(self, us: int) -> None:
+        """Set the clock to where the run was told to stop, and publish the state there."""
+        self._parts.time.advance_to(us)
+        self._parts.data.publish(us)
 
     def _next_day(self) -> StagedDay:
         """Return the staged day whose turn it is, and have the next ones staged meanwhile."""

@@ -18,7 +18,7 @@ from .options import OPTIONAL, ImportOptions, match_columns, require_columns
 from .stamps import resolve
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".zip")
-BLOCK_BYTES = 64 * 2**20
+BLOCK_BYTES = 32 * 2**20
 """Text read at once; what a block needs in memory is about ten times as much."""
 _DELIMITERS = (";", "\t", "|", ",")
 

@@ -20,7 +20,7 @@ from .quarantine import Quarantine
 from .upsert import UpsertSummary
 from .validate import validate
 
-CHUNK_ROWS = 2_000_000
+CHUNK_ROWS = 1_000_000
 """Rows validated and written at once: what bounds the memory of an import."""
 
 Reader = Callable[[Path, ImportOptions], Iterator[pl.DataFrame]]
@@ -90,7 +90,7 @@ def import_path(
 
     Notes
     -----
-    Idempotent: the same import once more changes nothing, not even a file. Rows are taken in chunks of about 2 M,
+    Idempotent: the same import once more changes nothing, not even a file. Rows are taken in chunks of about 1 M,
     each atomic (see `upsert`); so an error in a later file leaves the earlier ones imported. Of ticks and quotes a
     whole file makes a chunk at least, so that trades that are alike are counted within it. Rows of several files
     that are alike count once.

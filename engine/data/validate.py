@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from mismartera.schemas.errors import ImportDataError
 from mismartera.schemas.interval import Interval
@@ -93,7 +94,6 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
         rows = rows.with_columns(misfit=pl.lit(None, dtype=pl.String))
     stamps = resolve(rows["timestamp"], options)
     frame = rows.rename({name: _RAW + name for name in options.fields})
-    scaled, divisor = "divisor" in rows.columns, pl.col("divisor")
     typed = [pl.col("symbol").cast(pl.String).str.strip_chars().alias("symbol")]
     for name in options.fields[1:]:
         raw = pl.col(_RAW + name)
@@ -101,9 +101,7 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
         clean = raw.str.strip_chars() if text else raw
         number = clean.cast(pl.Float64, strict=False)
         if name in _PRICES:
-            # A column of divisors: by one number polars multiplies with the inverse, and 4500100 / 1e4 is not 450.01.
-            each = pl.when(number.is_null()).then(1.0).otherwise(divisor)
-            typed.append((number / each).alias(name) if scaled else number.alias(name))
+            typed.append(number.alias(name))
         elif name in _COUNTS:
             # Whole numbers above 2**53 have no exact float; fractions become null here and are told below.
             whole = pl.when(number == number.floor()).then(number).cast(pl.Int64, strict=False)
@@ -113,7 +111,15 @@ def _parsed(rows: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
             typed.append(number.alias(name + "_number"))
         else:
             typed.append(clean.cast(pl.String).replace("", None).alias(name))
-    return frame.with_columns(timestamp=stamps["timestamp"], problem=stamps["problem"]).with_columns(typed)
+    frame = frame.with_columns(timestamp=stamps["timestamp"], problem=stamps["problem"]).with_columns(typed)
+    return _divided(frame, options) if "divisor" in frame.columns else frame
+
+
+def _divided(frame: pl.DataFrame, options: ImportOptions) -> pl.DataFrame:
+    """Divide prices by their divisor; in Arrow, as polars multiplies with the inverse: 4500100 / 1e4 would be off."""
+    divisor = frame["divisor"].to_arrow()
+    names = [name for name in options.fields if name in _PRICES]
+    return frame.with_columns(pl.Series(name, pc.divide(frame[name].to_arrow(), divisor)) for name in names)
 
 
 def _require_sense(frame: pl.DataFrame, options: ImportOptions) -> None:

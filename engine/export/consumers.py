@@ -3,90 +3,111 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.schemas.errors import StateError
+from mismartera.engine.time.clock import Stopwatch
+from mismartera.schemas.errors import StateError, UnknownNameError
 
 from .cursor import Cursor
-from .session_section import Piece, SessionSection
+from .document import VERSION, Export
+from .filter import EVERYTHING, ExportFilter
+from .session_section import SessionSection
 
-VERSION = "2.0"
+DEFAULT = "default"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Consumer:
-    """A consumer's place: its last acknowledged export."""
+    """A consumer's filter, and its last acknowledged export."""
 
+    only: ExportFilter = EVERYTHING
     sequence: int = 0
     last_update: str | None = None
     cursor: Cursor | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Export:
-    """One export of one consumer, not delivered yet.
+@dataclass(frozen=True, slots=True)
+class ConsumerInfo:
+    """Where a consumer stands.
 
     Attributes
     ----------
-    consumer : str
+    name : str
     sequence : int
-        Its number once acknowledged.
-    complete : bool
-    generated_at : str
-        The snapshot's instant, in the exchange's zone.
+        Exports it received.
+    last_update : str or None
+        Instant of the last one, in the exchange's zone.
+    lag_rows : int
+        Session rows it has not been sent.
+    lag_s : float or None
+        Seconds of the engine's clock since its last export; None before the first.
     """
 
-    consumer: str
+    name: str
     sequence: int
-    complete: bool
-    generated_at: str
-    metadata: Mapping[str, Any]
-    sections: Mapping[str, Any]
-    session: SessionSection
-    cursor: Cursor
-
-    @property
-    def rows(self) -> int:
-        """Rows of bars, ticks and quotes it carries."""
-        return self.session.rows
-
-    def pieces(self) -> Iterator[Piece]:
-        """Yield the document's JSON text in pieces; may be drawn any number of times."""
-        yield b'{"_metadata":%b' % orjson.dumps(self.metadata)
-        for name, section in self.sections.items():
-            yield b',\n"%b":%b' % (name.encode(), orjson.dumps(section))
-        yield b',\n"session_data":'
-        yield from self.session.pieces()
-        yield b"}\n"
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the document as plain data."""
-        document: dict[str, Any] = orjson.loads(b"".join(self.pieces()))
-        return document
+    last_update: str | None
+    lag_rows: int
+    lag_s: float | None
 
 
 class Consumers:
-    """Cursors by consumer name.
+    """Cursors by consumer name. ``"default"`` is always there; others are registered first.
 
     Notes
     -----
-    Thread-safe. Making an export moves nothing; `acknowledge` moves the consumer's cursor, after delivery.
+    Thread-safe. Making an export moves nothing; `acknowledge` moves the consumer's cursor, after delivery. A consumer
+    costs its integers: an array of row offsets per data type, shared with the snapshot they came from.
     """
 
     def __init__(self) -> None:
-        self._consumers: dict[str, _Consumer] = {}
+        self._consumers = {DEFAULT: _Consumer()}
         self._lock = threading.Lock()
+
+    def register(self, name: str, only: ExportFilter = EVERYTHING) -> None:
+        """Add a consumer that has been sent nothing; one of that name and filter stays as it is.
+
+        Raises
+        ------
+        StateError
+            If the name is taken by a consumer with another filter.
+        """
+        with self._lock:
+            held = self._consumers.setdefault(name, _Consumer(only))
+            if held.only != only:
+                raise StateError(
+                    f"consumer {name!r} is registered with another filter",
+                    hint="choose another name: what a consumer holds cannot be completed under a new filter",
+                )
+
+    def reset(self, name: str) -> None:
+        """Forget what a consumer was sent: its next export is number 1 and carries everything."""
+        with self._lock:
+            self._consumers[name] = _Consumer(self._get(name).only)
+
+    def infos(self, snapshot: Snapshot) -> list[ConsumerInfo]:
+        """Return where every consumer stands against `snapshot`, by name."""
+        with self._lock:
+            held = sorted(self._consumers.items())
+        everything = sum(log.rows for log in snapshot.logs.values())
+        return [
+            ConsumerInfo(
+                name,
+                consumer.sequence,
+                consumer.last_update,
+                everything if consumer.cursor is None else consumer.cursor.lag_rows(snapshot),
+                None if consumer.cursor is None else (snapshot.now_us - consumer.cursor.now_us) / 1e6,
+            )
+            for name, consumer in held
+        ]
 
     def export(
         self,
         consumer: str,
         snapshot: Snapshot,
-        sections: Mapping[str, Any],
+        sections: Callable[[], Mapping[str, Any]],
         *,
         complete: bool,
         debug: bool,
@@ -97,20 +118,24 @@ class Consumers:
         Parameters
         ----------
         consumer : str
-            A name; a new one starts with nothing.
         snapshot : Snapshot
-        sections : mapping
-            The sections beside ``session_data``, as plain data.
+        sections : callable
+            Returns the sections beside ``session_data``, as plain data.
         complete : bool
             Everything, or what this consumer has not been sent.
         debug : bool
             Told in the metadata.
         generated_at : str
+
+        Raises
+        ------
+        UnknownNameError
+            If no consumer of that name is registered.
         """
+        watch = Stopwatch()
         with self._lock:
-            state = self._consumers.setdefault(consumer, _Consumer())
-            sequence, base, last, cursor = state.sequence + 1, state.sequence, state.last_update, state.cursor
-        session = SessionSection(snapshot, since=None if complete else cursor, complete=complete)
+            state = self._get(consumer)
+        session = SessionSection(snapshot, None if complete else state.cursor, complete=complete, only=state.only)
         metadata = {
             "generated_at": generated_at,
             "version": VERSION,
@@ -119,15 +144,25 @@ class Consumers:
             "complete": complete,
             "diff_mode": not complete,
             "debug": debug,
-            "last_update": None if complete else last,
+            "last_update": None if complete else state.last_update,
             "changed_paths": [] if complete else session.changed_paths(),
             "session_date": None if snapshot.session is None else snapshot.session.date,
             "consumer": consumer,
-            "sequence": sequence,
-            "base_sequence": None if complete or not base else base,
+            "sequence": state.sequence + 1,
+            "base_sequence": None if complete or not state.sequence else state.sequence,
             "reset": session.reset,
         }
-        return Export(consumer, sequence, complete, generated_at, metadata, sections, session, Cursor.of(snapshot))
+        return Export(
+            consumer,
+            state.sequence + 1,
+            complete,
+            generated_at,
+            metadata,
+            sections(),
+            session,
+            Cursor.of(snapshot),
+            watch.elapsed_s,
+        )
 
     def acknowledge(self, export: Export) -> None:
         """Move the consumer's cursor to an export that was delivered.
@@ -135,14 +170,22 @@ class Consumers:
         Raises
         ------
         StateError
-            If another export of this consumer was acknowledged since this one was made.
+            If another export of this consumer was acknowledged, or the consumer was reset, since this one was made.
         """
         with self._lock:
-            state = self._consumers[export.consumer]
+            state = self._get(export.consumer)
             if export.sequence != state.sequence + 1:
                 raise StateError(
                     f"export {export.sequence} of consumer {export.consumer!r} cannot be acknowledged: "
-                    f"number {state.sequence} was acknowledged meanwhile",
+                    f"its last one is number {state.sequence} by now",
                     hint="one consumer takes one export at a time; give each reader a name of its own",
                 )
-            state.sequence, state.last_update, state.cursor = export.sequence, export.generated_at, export.cursor
+            self._consumers[export.consumer] = _Consumer(
+                state.only, export.sequence, export.generated_at, export.cursor
+            )
+
+    def _get(self, name: str) -> _Consumer:
+        if name not in self._consumers:
+            hint = f"register_consumer({name!r}) adds it"
+            raise UnknownNameError("consumer", name, sorted(self._consumers), hint=hint)
+        return self._consumers[name]

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mismartera.engine.state.history import History
 from mismartera.engine.state.snapshot import Snapshot
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,27 +23,29 @@ class Cursor:
         Epoch of the session the offsets belong to.
     now_us : int
         Instant of the snapshot it was taken from.
+    n_symbols : int
+        Symbols there were; a later one is new to the consumer.
     offsets : mapping
         By data type: int64 array of row offsets, one entry per symbol code.
-    expected : mapping
-        By interval: bars that were due, which is how far its gap ranges were told.
-    history : History
-        The history that was sent.
+    history : int
+        Version of the history that was sent.
     """
 
     epoch: int
     now_us: int
-    offsets: Mapping[str, NDArray[np.int64]]
-    expected: Mapping[str, int]
-    history: History
+    n_symbols: int
+    offsets: Mapping[str, Ints]
+    history: int
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Cursor:
         """Return the cursor of a consumer that holds all of `snapshot`. Cost: references, no rows."""
-        return cls(
-            snapshot.epoch,
-            snapshot.now_us,
-            {kind: log.visible for kind, log in snapshot.logs.items()},
-            {interval: grid.expected_at(snapshot.now_us) for interval, grid in snapshot.grids.items()},
-            snapshot.history,
-        )
+        offsets = {kind: log.visible for kind, log in snapshot.logs.items()}
+        return cls(snapshot.epoch, snapshot.now_us, len(snapshot.symbols), offsets, snapshot.history.version)
+
+    def lag_rows(self, snapshot: Snapshot) -> int:
+        """Return how many session rows `snapshot` shows beyond this cursor."""
+        if self.epoch != snapshot.epoch:
+            return sum(log.rows for log in snapshot.logs.values())
+        held = sum(int(offsets.sum()) for offsets in self.offsets.values())
+        return sum(log.rows for log in snapshot.logs.values()) - held

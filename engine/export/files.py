@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import ExportError
 
 from .session_section import Piece
+from .timings import Drained, drain
 
 _BUFFER = 1 << 20
+_COMPRESS_ABOVE = 1_000_000
 
 
 def status_name(session_name: str, *, complete: bool, stamp: str) -> str:
@@ -31,24 +36,38 @@ def status_name(session_name: str, *, complete: bool, stamp: str) -> str:
     return f"system_status_{session_name.replace(' ', '_')}_{'complete' if complete else 'delta'}_{stamp}.json"
 
 
-def unused(path: Path) -> Path:
-    """Return `path`, or where it exists the same name with the first free suffix ``_2``, ``_3``, …"""
-    candidate, number = path, 1
-    stem, suffixes = path.name.split(".", 1)[0], "".join(path.suffixes)
-    while candidate.exists():
-        number += 1
-        candidate = path.with_name(f"{stem}_{number}{suffixes}")
-    return candidate
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A file that was written.
+
+    Attributes
+    ----------
+    path : Path
+    format : str
+        ``"json"``, ``"json.gz"`` or ``"json.zst"``.
+    drained : Drained
+    sync_s : float
+        Seconds to make it durable.
+    """
+
+    path: Path
+    format: str
+    drained: Drained
+    sync_s: float
 
 
-def write_file(path: Path, pieces: Iterable[Piece]) -> int:
-    """Write pieces to a file that appears whole or not at all, and return its size in bytes.
+def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, auto_compress: bool = False) -> Written:
+    """Write pieces to a file that appears whole or not at all.
 
     Parameters
     ----------
     path : Path
-        ``.json.gz`` and ``.json.zst`` compress. An existing file is replaced.
+        ``.json.gz`` and ``.json.zst`` compress.
     pieces : iterable of bytes-like
+    replace : bool
+        Whether an existing file is replaced; else the new one takes the first free suffix ``_2``, ``_3``, …
+    auto_compress : bool
+        Whether a ``.json`` that turns out above 1 MB becomes a ``.json.gz``.
 
     Raises
     ------
@@ -67,32 +86,70 @@ def write_file(path: Path, pieces: Iterable[Piece]) -> int:
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb", buffering=_BUFFER) as file:
-            _write(file, path, pieces)
+            if auto_compress and path.name.endswith(".json"):
+                path, pieces = _suffix_by_size(path, pieces)
+            drained = _write(file, path, pieces)
+            watch = Stopwatch()
             file.flush()
             os.fsync(file.fileno())
-        size = partial.stat().st_size
         partial.chmod(0o644)
-        os.replace(partial, path)
+        target = _put(partial, path, replace=replace)
+        _sync_folder(path.parent)
     except OSError as error:
+        if isinstance(error, ExportError):
+            raise
         raise _failed(path, error) from error
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
-    _sync_folder(path.parent)
-    return size
+    return Written(target, ".".join(path.name.split(".")[-2:]) if _packed(path) else "json", drained, watch.elapsed_s)
 
 
-def _write(file: BinaryIO, path: Path, pieces: Iterable[Piece]) -> None:
+def _put(partial: Path, path: Path, *, replace: bool) -> Path:
+    """Give the finished file its name; a link fails where the name is taken, so nothing is ever overwritten by it."""
+    if replace:
+        os.replace(partial, path)
+        return path
+    stem, suffix = path.name.split(".", 1)
+    for number in itertools.count(1):
+        candidate = path if number == 1 else path.with_name(f"{stem}_{number}.{suffix}")
+        try:
+            os.link(partial, candidate)
+        except FileExistsError:
+            continue
+        return candidate
+    raise AssertionError("the numbers do not end")
+
+
+def _suffix_by_size(path: Path, pieces: Iterable[Piece]) -> tuple[Path, Iterable[Piece]]:
+    """Draw pieces up to the limit, to know whether the file is to be compressed, and put them back in front."""
+    iterator = iter(pieces)
+    held: list[Piece] = []
+    size = 0
+    for piece in iterator:
+        held.append(piece)
+        size += len(piece)
+        if size > _COMPRESS_ABOVE:
+            path = path.with_name(f"{path.name}.gz")
+            break
+    return path, itertools.chain(held, iterator)
+
+
+def _packed(path: Path) -> bool:
+    return path.name.endswith((".gz", ".zst"))
+
+
+def _write(file: BinaryIO, path: Path, pieces: Iterable[Piece]) -> Drained:
     if path.name.endswith(".gz"):
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
-            packed.writelines(pieces)
-    elif path.name.endswith(".zst"):
-        _write_zstd(file, path, pieces)
-    else:
-        file.writelines(pieces)
+            return drain(pieces, packed.writelines)
+    if path.name.endswith(".zst"):
+        with _zstd(path).stream_writer(file, closefd=False) as packed:
+            return drain(pieces, lambda chunk: packed.write(b"".join(chunk)))
+    return drain(pieces, file.writelines)
 
 
-def _write_zstd(file: BinaryIO, path: Path, pieces: Iterable[Piece]) -> None:
+def _zstd(path: Path) -> Any:
     try:
         import zstandard
     except ImportError:
@@ -100,9 +157,7 @@ def _write_zstd(file: BinaryIO, path: Path, pieces: Iterable[Piece]) -> None:
             f"{path}: .zst needs the zstandard package, which is not installed",
             hint="pip install 'mismartera[zstd]', or export to .json.gz",
         ) from None
-    with zstandard.ZstdCompressor(level=3).stream_writer(file, closefd=False) as packed:
-        for piece in pieces:
-            packed.write(piece)
+    return zstandard.ZstdCompressor(level=3)
 
 
 def _sync_folder(folder: Path) -> None:

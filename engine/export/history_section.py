@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import GapView, Snapshot
 
-from .kind_section import gap_text, percent_texts, range_texts
+from .cursor import Cursor
+from .filter import ExportFilter
+from .kind_section import gap_text, number_texts, range_texts
 from .rows import BAR_COLUMNS, DATE, DATETIME, SEPARATOR, row_text, stamp_texts
 
 Piece = bytes | memoryview
@@ -25,39 +27,59 @@ class HistorySection:
     Parameters
     ----------
     snapshot : Snapshot
-    with_rows : bool
+    codes : int64 array
+        Codes of the export's symbols, in its order.
+    since : Cursor or None
+        What the consumer holds.
+    only : ExportFilter
+
+    Attributes
+    ----------
+    rows : int
+        Rows it carries.
     """
 
-    def __init__(self, snapshot: Snapshot, *, with_rows: bool) -> None:
+    def __init__(self, snapshot: Snapshot, codes: NDArray[np.int64], since: Cursor | None, only: ExportFilter) -> None:
         self._snapshot = snapshot
         self._history = snapshot.history
-        self._with_rows = with_rows
+        self._codes: list[int] = codes.tolist()
+        shown = self._history.intervals.items() if only.passes_section("historical") else ()
+        self._intervals = {text: interval for text, interval in shown if only.passes_kind(text)}
+        self._indicators = self._history.indicators if only.passes_section("historical") else {}
+        if since is None or not len(self._history.changed):
+            self._new = [since is None] * len(codes)
+        else:
+            self._new = (self._history.changed[codes] > since.history).tolist()
+        fresh = codes[np.array(self._new, dtype=bool)] if any(self._new) else codes[:0]
+        self.rows = (
+            sum(int(interval.count()[fresh].sum()) for interval in self._intervals.values()) if len(fresh) else 0
+        )
 
-    def rows(self, codes: Sequence[int]) -> int:
-        """Return how many rows this carries for `codes`."""
-        if not self._with_rows:
-            return 0
-        return sum(int(interval.count()[list(codes)].sum()) for interval in self._history.intervals.values())
-
-    def with_news(self, code: int) -> list[str]:
-        """Return the intervals that carry rows or gap ranges of a symbol."""
-        if not self._with_rows:
+    def with_news(self) -> list[tuple[str, int]]:
+        """Return interval and place of the sections that carry rows or gap ranges."""
+        if not any(self._new):
             return []
-        intervals = self._history.intervals.items()
-        return [text for text, interval in intervals if interval.count()[code] or _missing(interval)[code]]
+        found = []
+        for text, interval in self._intervals.items():
+            some = ((interval.count() > 0) | (_missing(interval) > 0)).tolist()
+            found += [(text, at) for at, code in enumerate(self._codes) if self._new[at] and some[code]]
+        return found
 
-    def pieces(self, code: int) -> Iterator[Piece]:
+    def pieces(self, at: int) -> Iterator[Piece]:
         """Yield the members of a symbol's ``historical`` object."""
+        code = self._codes[at]
         loaded = b"true" if self._history.loaded else b"false"
-        yield b'"loaded":%b,"date_range":%b,"data":{' % (loaded, self._date_range(code))
-        if self._with_rows:
-            for place, (text, interval) in enumerate(self._history.intervals.items()):
-                yield b"," if place else b""
-                yield from self._interval(text, interval, code)
+        head = b'"loaded":%b,"date_range":%b,"data":{' % (loaded, self._date_ranges()[code])
+        if not self._new[at]:
+            yield head + b"}"
+            return
+        yield head
+        for place, (text, interval) in enumerate(self._intervals.items()):
+            yield b"," if place else b""
+            yield from self._interval(text, interval, code)
         yield b"}"
-        if self._with_rows:
-            for name, values in self._history.indicators.items():
-                yield b",%b:%b" % (orjson.dumps(name), _indicator(values[code]))
+        for name, values in self._indicators.items():
+            yield b",%b:%b" % (orjson.dumps(name), _indicator(values[code]))
 
     def _interval(self, text: str, interval: HistoryInterval, code: int) -> Iterator[Piece]:
         style = DATE if interval.interval.is_daily else DATETIME
@@ -66,7 +88,7 @@ class HistorySection:
             yield b',"columns":%b,"data":[\n' % orjson.dumps(BAR_COLUMNS)
             begun = False
             for day in interval.days:
-                start, count = int(day.segment.start[code]), int(day.segment.count[code])
+                start, count = day.segment.span(code)
                 if count:
                     if begun:
                         yield SEPARATOR
@@ -86,7 +108,7 @@ class HistorySection:
     def _make_heads(self, text: str, interval: HistoryInterval, style: str) -> list[bytes]:
         n_symbols = len(self._snapshot.symbols)
         quality = interval.quality()
-        percent = [b"null"] * n_symbols if quality is None else percent_texts(quality)
+        percent = [b"null"] * n_symbols if quality is None else number_texts(quality)
         gaps = [b""] * n_symbols if quality is None else self._gap_texts(interval, style)
         generated = b"true" if interval.generated else b"false"
         heads = []
@@ -107,24 +129,24 @@ class HistorySection:
                 continue
             view = GapView(day.gaps, day.grid, day.grid.n_expected, day.gaps.count, day.gaps.count)
             labels = stamp_texts(day.grid.expected_starts, style, self._snapshot.timezone)
-            for code, part in range_texts(view, 0, labels).items():
+            for code, part in range_texts(view, 0, labels, n_symbols).items():
                 ranges[code].append(part)
             counts += day.gaps.count
         rows = zip(counts.tolist(), _missing(interval).tolist(), ranges, strict=True)
         return [gap_text(count, missing, b",".join(parts)) for count, missing, parts in rows]
 
-    def _date_range(self, code: int) -> bytes:
+    def _date_ranges(self) -> list[bytes]:
+        """Return the dates each symbol has data of, over all intervals, as text; kept with the history."""
         memo = self._history.memo
         if "date_ranges" not in memo:
-            intervals = self._history.intervals.values()
             dates: list[set[dt.date]] = [set() for _ in self._snapshot.symbols]
-            for interval in intervals:
+            for interval in self._history.intervals.values():
                 for day in interval.days:
-                    for some in np.flatnonzero(day.segment.count).tolist():
-                        dates[some].add(day.date)
+                    for code in np.flatnonzero(day.segment.count).tolist():
+                        dates[code].add(day.date)
             memo["date_ranges"] = [_range(sorted(held)) for held in dates]
         ranges: list[bytes] = memo["date_ranges"]
-        return ranges[code]
+        return ranges
 
 
 def _range(dates: list[dt.date]) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
 from .cursor import Cursor
+from .filter import EVENTS
 from .rows import DATE, EVENT, SEPARATOR, TIME, columns_of, row_text, stamp_texts
 
 Ints = NDArray[np.int64]
@@ -23,116 +24,132 @@ Piece = bytes | memoryview
 
 
 class KindSection:
-    """One data type of all symbols.
+    """One data type of the symbols of an export. Symbols are named by their place in the export.
 
     Parameters
     ----------
     snapshot : Snapshot
     kind : str
         An interval's text, ``"ticks"`` or ``"quotes"``.
+    codes : int64 array
+        Codes of the export's symbols, in its order.
     since : Cursor or None
         What the consumer holds of this session.
     complete : bool
         Whether rows are put in the order of time.
+
+    Attributes
+    ----------
+    rows : int
+        Rows it carries.
     """
 
-    def __init__(self, snapshot: Snapshot, kind: str, since: Cursor | None, *, complete: bool) -> None:
+    def __init__(self, snapshot: Snapshot, kind: str, codes: Ints, since: Cursor | None, *, complete: bool) -> None:
         self.kind = kind
         self._snapshot = snapshot
-        self._is_event = kind in ("ticks", "quotes")
+        self._is_event = kind in EVENTS
         self._style = EVENT if self._is_event else DATE if Interval(kind).is_daily else TIME
         log = snapshot.logs[kind]
-        self._total = log.visible
+        totals = log.visible
         if not log.ordered:
             merged = current(log)
-            self._total = merged.count
+            totals = merged.count
             if complete:
                 log = LogView((merged,), merged.count, log.schema)
         self._log = log
-        none = np.zeros_like(log.visible)
-        held = none if since is None else since.offsets.get(kind, none)
-        self._held = np.concatenate([held, none[len(held) :]])
-        self._news = log.visible > self._held
+        self._codes: list[int] = codes.tolist()
+        self._stop: list[int] = log.visible[codes].tolist()
+        self._start = self._held(since, codes)
+        self._totals: list[int] = totals[codes].tolist()
         self._ranges = self._new_ranges(since)
-        self._heads = self._all_heads()
-        names = orjson.dumps(columns_of(kind))
-        self._open_rows = b',"columns":%s,"data":[\n' % names
+        self.rows = sum(self._stop) - sum(self._start)
+        self._heads = self._all_heads(codes)
+        self._before_rows = b',"columns":%s,"data":[\n' % orjson.dumps(columns_of(kind))
 
-    def has_news(self, code: int) -> bool:
-        """Return whether a symbol's section carries rows or gap ranges."""
-        return bool(self._news[code]) or code in self._ranges
+    def shows(self, at: int) -> bool:
+        """Return whether a symbol has this section: bars always, ticks and quotes where any exist."""
+        return not self._is_event or self._totals[at] > 0
 
-    def new_rows(self, codes: Sequence[int]) -> int:
-        """Return how many rows the section carries for `codes`."""
-        return int((self._log.visible - self._held)[list(codes)].sum())
+    def with_news(self) -> list[int]:
+        """Return the places of the symbols whose section carries rows or gap ranges."""
+        ranges, codes = self._ranges, self._codes
+        pairs = enumerate(zip(self._start, self._stop, strict=True))
+        return [at for at, (start, stop) in pairs if stop > start or codes[at] in ranges]
 
-    def pieces(self, code: int, *, first: bool) -> Iterator[Piece]:
-        """Yield a symbol's ``"1m": {…}``; nothing for ticks or quotes it has none of."""
-        if self._is_event and not self._total[code]:
+    def pieces(self, at: int, before: bytes) -> Iterator[Piece]:
+        """Yield `before`, then a symbol's ``"1m": {…}``."""
+        start, stop = self._start[at], self._stop[at]
+        if start == stop and not self._is_event:
+            yield b"%b%b}" % (before, self._heads[at])
             return
-        yield self._heads[code] if first else b"," + self._heads[code]
-        if self._news[code]:
-            yield self._open_rows
-            yield from self._rows(code, int(self._held[code]))
+        yield before + self._heads[at]
+        if start < stop:
+            yield self._before_rows
+            yield from self._rows(self._codes[at], start, stop)
             yield b"\n]"
         if self._is_event:
-            yield b',"latest":' + self._latest(code)
+            yield b',"latest":' + self._latest(at)
         yield b"}"
 
-    def _rows(self, code: int, start: int) -> Iterator[Piece]:
-        passed, stop = 0, int(self._log.visible[code])
-        begun = False
+    def _held(self, since: Cursor | None, codes: Ints) -> list[int]:
+        held = None if since is None else since.offsets.get(self.kind)
+        if held is None:
+            return [0] * len(codes)
+        if len(held) < len(self._log.visible):
+            held = np.concatenate([held, np.zeros(len(self._log.visible) - len(held), dtype=np.int64)])
+        places: list[int] = held[codes].tolist()
+        return places
+
+    def _rows(self, code: int, start: int, stop: int) -> Iterator[Piece]:
+        passed, separator = 0, b""
         for segment in self._log.segments:
-            count = int(segment.count[code])
+            count = int(segment.count[code]) if code < segment.n_symbols else 0
             low, high = max(start - passed, 0), min(stop - passed, count)
             if low < high:
-                if begun:
-                    yield SEPARATOR
+                if separator:
+                    yield separator
                 yield self._text(segment, code, low, high)
-                begun = True
+                separator = SEPARATOR
             passed += count
 
     def _text(self, segment: Segment, code: int, low: int, high: int) -> memoryview:
         begin = int(segment.start[code])
-        text = row_text(segment, self.kind, self._style, self._snapshot.timezone)
-        return text.rows(begin + low, begin + high)
+        return row_text(segment, self.kind, self._style, self._snapshot.timezone).rows(begin + low, begin + high)
 
-    def _latest(self, code: int) -> bytes:
-        *_, last = self._rows(code, int(self._log.visible[code]) - 1)
+    def _latest(self, at: int) -> bytes:
+        *_, last = self._rows(self._codes[at], self._stop[at] - 1, self._stop[at])
         return orjson.dumps(dict(zip(columns_of(self.kind), orjson.loads(last), strict=True)))
 
-    def _all_heads(self) -> list[bytes]:
-        counts = (self._log.visible - self._held).tolist()
-        totals = self._total.tolist()
+    def _all_heads(self, codes: Ints) -> list[bytes]:
+        counts = [stop - start for start, stop in zip(self._start, self._stop, strict=True)]
+        start = b'"%b":{"count":%%d,"total_count":%%d' % self.kind.encode()
         if self._is_event:
-            start = f'"{self.kind}":{{"count":%d,"total_count":%d'.encode()
-            return [start % pair for pair in zip(counts, totals, strict=True)]
-        generated = "true" if self.kind in self._snapshot.generated else "false"
-        start = f'"{self.kind}":{{"count":%d,"total_count":%d,"generated":{generated},"quality":%b%b'.encode()
-        quality = percent_texts(self._snapshot.quality(self.kind))
-        return [start % row for row in zip(counts, totals, quality, self._gap_texts(), strict=True)]
+            return [start % pair for pair in zip(counts, self._totals, strict=True)]
+        generated = b"true" if self.kind in self._snapshot.generated else b"false"
+        start += b',"generated":%b,"quality":%%b%%b' % generated
+        quality = number_texts(self._snapshot.quality(self.kind)[codes])
+        return [start % row for row in zip(counts, self._totals, quality, self._gap_texts(codes), strict=True)]
 
-    def _gap_texts(self) -> list[bytes]:
+    def _gap_texts(self, codes: Ints) -> list[bytes]:
         view = self._snapshot.gaps(self.kind)
         if view is None:
-            texts = [b""] * len(self._total)
+            texts = [b""] * len(codes)
         else:
-            counts, missing = view.visible.tolist(), view.missing.tolist()
-            texts = [
-                gap_text(count, bars, self._ranges.get(code, b""))
-                for code, (count, bars) in enumerate(zip(counts, missing, strict=True))
-            ]
+            ranges = self._ranges
+            rows = zip(self._codes, view.visible[codes].tolist(), view.missing[codes].tolist(), strict=True)
+            texts = [gap_text(count, missing, ranges.get(code, b"")) for code, count, missing in rows]
         for (interval, code), gaps in self._snapshot.set_gaps.items():
-            if interval == self.kind:
-                texts[code] = _by_hand(gaps)
+            if interval == self.kind and code in self._codes:
+                texts[self._codes.index(code)] = _by_hand(gaps)
         return texts
 
     def _new_ranges(self, since: Cursor | None) -> dict[int, bytes]:
         view = None if self._is_event else self._snapshot.gaps(self.kind)
-        if view is None:
+        if view is None or not len(view.columns.first):
             return {}
-        told = 0 if since is None else since.expected.get(self.kind, 0)
-        return range_texts(view, told, self._labels(view))
+        told = 0 if since is None else view.grid.expected_at(since.now_us)
+        joined = len(view.missing) if since is None else since.n_symbols
+        return range_texts(view, told, self._labels(view), joined)
 
     def _labels(self, view: GapView) -> list[str]:
         memo: dict[str, Any] = {} if self._snapshot.day is None else self._snapshot.day.memo
@@ -143,11 +160,15 @@ class KindSection:
         return labels
 
 
-def range_texts(view: GapView, told: int, labels: list[str]) -> dict[int, bytes]:
-    """Return, by symbol code, the text of the ranges that are new or changed since `told` bars were due."""
+def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> dict[int, bytes]:
+    """Return, by symbol code, the text of the ranges that are new or changed since `told` bars were due.
+
+    Every range of a symbol whose code is `n_symbols` or more is new: the symbol joined since.
+    """
     gaps = view.columns
     shown = gaps.ends_at(view.expected)
-    fresh = np.flatnonzero((gaps.first < view.expected) & ((gaps.first >= told) | (shown > gaps.ends_at(told))))
+    news = (gaps.first >= told) | (shown > gaps.ends_at(told)) | (gaps.code >= n_symbols)
+    fresh = np.flatnonzero((gaps.first < view.expected) & news)
     texts: dict[int, list[bytes]] = {}
     rows = zip(gaps.code[fresh].tolist(), gaps.first[fresh].tolist(), shown[fresh].tolist(), strict=True)
     for code, first, last in rows:
@@ -161,9 +182,9 @@ def gap_text(count: int, missing: int, ranges: bytes) -> bytes:
     return b',"gaps":{"gap_count":%d,"missing_bars":%d,"ranges":[%b]}' % (count, missing, ranges)
 
 
-def percent_texts(values: NDArray[np.float64]) -> list[bytes]:
-    """Return percentages as JSON numbers, null for NaN."""
-    return [b"null" if value != value else repr(value).encode() for value in values.tolist()]
+def number_texts(values: NDArray[np.float64]) -> list[bytes]:
+    """Return doubles as JSON numbers, null for NaN."""
+    return [b"null" if value != value else b"%r" % value for value in values.tolist()]
 
 
 def _by_hand(gaps: tuple[GapInfo, ...]) -> bytes:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from mismartera.engine.state.snapshot import Snapshot
 
 from .cursor import Cursor
+from .filter import EVERYTHING, ExportFilter, select
 from .history_section import HistorySection
-from .kind_section import KindSection
+from .kind_section import KindSection, number_texts
 
 Piece = bytes | memoryview
 
@@ -25,71 +28,74 @@ class SessionSection:
     Parameters
     ----------
     snapshot : Snapshot
-    codes : sequence of int, optional
-        Symbols to export; by default all.
     since : Cursor, optional
         What the consumer holds; by default nothing.
     complete : bool
         Whether rows are put in the order of time, one per timestamp, as complete exports have them. In a delta they
         stay in order of arrival.
+    only : ExportFilter
+        The consumer's part of the session.
+
+    Attributes
+    ----------
+    reset : bool
+        Whether the session rolled over since the cursor.
 
     Notes
     -----
-    Planning costs O(symbols) and what is new; nothing is encoded before `pieces` is drawn.
+    Planning costs O(symbols) and what is new; no row is encoded before `pieces` is drawn.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
-        codes: Sequence[int] | None = None,
         since: Cursor | None = None,
         *,
         complete: bool = True,
+        only: ExportFilter = EVERYTHING,
     ) -> None:
         self._snapshot = snapshot
-        chosen = range(len(snapshot.symbols)) if codes is None else codes
-        self._codes = sorted(chosen, key=lambda code: snapshot.symbols[code])
+        self._selection = select(snapshot.symbols, only.symbols)
         self.reset = since is not None and since.epoch != snapshot.epoch
         held = None if since is None or self.reset else since
-        self._kinds = [KindSection(snapshot, kind, held, complete=complete) for kind in snapshot.logs]
-        history_is_new = since is None or since.history is not snapshot.history
-        self._history = HistorySection(snapshot, with_rows=history_is_new)
+        codes = self._selection.codes
+        kinds = snapshot.logs if only.passes_section("session") else ()
+        self._kinds = [
+            KindSection(snapshot, kind, codes, held, complete=complete) for kind in kinds if only.passes_kind(kind)
+        ]
+        self._history = HistorySection(snapshot, codes, since, only)
 
     @property
     def rows(self) -> int:
         """Rows this section carries."""
-        codes = self._codes
-        return sum(kind.new_rows(codes) for kind in self._kinds) + self._history.rows(codes)
+        rows: int = sum(kind.rows for kind in self._kinds) + self._history.rows
+        return rows
 
     def changed_paths(self) -> list[str]:
         """Return JSON Pointers to the sections that carry rows or gap ranges, sorted."""
-        paths = []
-        for code in self._codes:
-            symbol = self._snapshot.symbols[code].replace("~", "~0").replace("/", "~1")
-            root = f"/session_data/symbols/{symbol}"
-            paths += [f"{root}/session/data/{kind.kind}" for kind in self._kinds if kind.has_news(code)]
-            paths += [f"{root}/historical/data/{interval}" for interval in self._history.with_news(code)]
+        pointers = self._selection.pointers
+        paths = [f"{pointers[at]}/session/data/{kind.kind}" for kind in self._kinds for at in kind.with_news()]
+        paths += [f"{pointers[at]}/historical/data/{interval}" for interval, at in self._history.with_news()]
         return sorted(paths)
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the section's JSON text in pieces; row text is referred to, not copied."""
-        snapshot = self._snapshot
-        names = {code: orjson.dumps(snapshot.symbols[code]) for code in self._codes}
+        names = self._selection.names
         yield b'{"_session_active":%s,"_active_symbols":[%s],"session":%s,"symbols":{' % (
-            orjson.dumps(snapshot.active),
-            b",".join(names.values()),
+            orjson.dumps(self._snapshot.active),
+            b",".join(names),
             orjson.dumps(self._session()),
         )
-        heads = self._metric_heads()
-        for place, code in enumerate(self._codes):
-            yield b'%s%s:{"session":{%s,"data":{' % (b",\n" if place else b"\n", names[code], heads[code])
-            first = True
+        heads = self._metric_heads(self._selection.codes)
+        for at, name in enumerate(names):
+            yield b'%s%s:{"session":{%s,"data":{' % (b",\n" if at else b"\n", name, heads[at])
+            comma = b""
             for kind in self._kinds:
-                for piece in kind.pieces(code, first=first):
-                    yield piece
-                    first = False
+                if kind.shows(at):
+                    yield from kind.pieces(at, comma)
+                    comma = b","
             yield b'}},"historical":{'
-            yield from self._history.pieces(code)
+            yield from self._history.pieces(at)
             yield b"}}"
         yield b"}}"
 
@@ -101,23 +107,20 @@ class SessionSection:
             "time": None if snapshot.session is None else local.strftime("%H:%M:%S"),
             "active": snapshot.active,
             "ended": snapshot.ended,
-            "symbol_count": len(self._codes),
+            "symbol_count": len(self._selection.names),
         }
 
-    def _metric_heads(self) -> list[bytes]:
+    def _metric_heads(self, codes: NDArray[np.int64]) -> list[bytes]:
         metrics = self._snapshot.metrics()
-        columns = (metrics.volume.tolist(), *(_numbers(values) for values in (metrics.high, metrics.low, metrics.vwap)))
+        prices = (number_texts(values[codes]) for values in (metrics.high, metrics.low, metrics.vwap))
         return [
-            b'"volume":%d,"high":%b,"low":%b,"vwap":%b' % (volume, *rest)
-            for volume, *rest in zip(*columns, strict=True)
+            b'"volume":%d,"high":%b,"low":%b,"vwap":%b' % row
+            for row in zip(metrics.volume[codes].tolist(), *prices, strict=True)
         ]
 
 
-def session_data_json(snapshot: Snapshot, codes: Sequence[int] | None = None) -> dict[str, Any]:
-    """Return the complete ``session_data`` section as plain data."""
-    section: dict[str, Any] = orjson.loads(b"".join(SessionSection(snapshot, codes).pieces()))
+def session_data_json(snapshot: Snapshot, symbol: str | None = None) -> dict[str, Any]:
+    """Return the complete ``session_data`` section, of all symbols or of one, as plain data."""
+    only = EVERYTHING if symbol is None else ExportFilter(symbols=frozenset((symbol,)))
+    section: dict[str, Any] = orjson.loads(b"".join(SessionSection(snapshot, only=only).pieces()))
     return section
-
-
-def _numbers(values: Any) -> list[bytes]:
-    return [b"null" if value != value else repr(value).encode() for value in values.tolist()]

@@ -82,6 +82,10 @@ class Segment:
         """Return a column of all rows as a view; see `column`."""
         return column(self.batch, name)
 
+    def span(self, code: int) -> tuple[int, int]:
+        """Return where a symbol's rows begin, and how many there are; none for a code the index does not cover."""
+        return (int(self.start[code]), int(self.count[code])) if code < len(self.count) else (0, 0)
+
     def slice(self, code: int, start: int, stop: int) -> pa.RecordBatch:
         """Return rows ``[start, stop)`` of one symbol, counted within the segment, without a copy."""
         return self.batch.slice(int(self.start[code]) + start, stop - start)

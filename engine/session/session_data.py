@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -213,9 +213,11 @@ class SessionData:
             self.reset_session_metrics()
 
     def load_history(self, history: History) -> None:
-        """Replace the history."""
+        """Replace the history of all symbols."""
         with self._lock:
-            self._history = history
+            version = self._history.version + 1
+            changed = np.full(len(self.symbols), version, dtype=np.int64)
+            self._history = replace(history, version=version, changed=changed, memo={})
             self.publish()
 
     def load_queue(self, day: StagedDay) -> None:
@@ -353,7 +355,7 @@ class SessionData:
             )
         with self._lock:
             history = self._history
-            self.load_history(History(history.intervals, {**history.indicators, name: values}, history.loaded))
+            self.load_history(replace(history, indicators={**history.indicators, name: values}))
 
     def _day_kinds(self) -> set[str]:
         return set() if self._day is None else set(self._day.logs)

@@ -105,7 +105,7 @@ class SymbolSessionData:
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return this symbol's part of a complete export as plain data."""
-        exported: dict[str, Any] = session_data_json(self._data.snapshot, [self._code])["symbols"][self.symbol]
+        exported: dict[str, Any] = session_data_json(self._data.snapshot, self.symbol)["symbols"][self.symbol]
         return exported
 
     def _session_bars(self, interval: str) -> pa.Table:

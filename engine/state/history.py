@@ -97,9 +97,15 @@ class History:
     indicators : mapping
         By name: float64 array of shape (symbols,) or (symbols, minutes); NaN where there is no value.
     loaded : bool
+    version : int
+        Grows with every change of the history.
+    changed : int64 array, one entry per symbol code
+        The version in which each symbol's history changed last.
     """
 
     intervals: Mapping[str, HistoryInterval] = field(default_factory=dict)
     indicators: Mapping[str, Floats] = field(default_factory=dict)
     loaded: bool = False
+    version: int = 0
+    changed: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     memo: dict[str, Any] = field(default_factory=dict)

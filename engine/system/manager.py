@@ -10,12 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
 import psutil
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.manager import DataManager
-from mismartera.engine.export.consumers import Consumers, Export
-from mismartera.engine.export.files import status_name, unused, write_file
+from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
+from mismartera.engine.export.document import Export
+from mismartera.engine.export.files import status_name, write_file
+from mismartera.engine.export.filter import ExportFilter
+from mismartera.engine.export.session_section import Piece
+from mismartera.engine.export.timings import ExportLog
 from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
@@ -105,6 +110,7 @@ class SystemManager:
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Hooks()
         self._consumers = Consumers()
+        self.export_log = ExportLog()
         self._state = SystemState.INITIALIZED
         self._started_us = self.time_manager.now_us
         self._coordinator: SessionCoordinator | None = None
@@ -237,38 +243,78 @@ class SystemManager:
         dict
             sessions, symbols, steps, bars (base bars that became visible), rows by data type, wall_seconds,
             bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate, gap_ranges and
-            missing_bars by interval. Sessions count when they end.
+            missing_bars by interval, and under ``exports`` the count, p50 and p99 of delivered exports by mode.
+            Sessions count when they end.
         """
-        return {} if self._coordinator is None else self._coordinator.statistics.summary()
+        ran = {} if self._coordinator is None else self._coordinator.statistics.summary()
+        return ran | {"exports": self.export_log.summary()}
 
     def quality_by_symbol(self) -> list[tuple[str, int, int, float | None]]:
         """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
         return [] if self._coordinator is None else self._coordinator.statistics.by_symbol()
 
-    def export(self, consumer: str = "default", *, complete: bool = False, debug: bool = False) -> Export:
+    def register_consumer(
+        self,
+        name: str,
+        *,
+        symbols: Sequence[str] | None = None,
+        intervals: Sequence[Interval | int | str] | None = None,
+        sections: Sequence[str] | None = None,
+    ) -> None:
+        """Add a consumer of exports, which has been sent nothing yet. The same call again changes nothing.
+
+        Parameters
+        ----------
+        name : str
+        symbols, intervals : sequence, optional
+            What its exports hold; by default everything. Intervals may name ``"ticks"`` and ``"quotes"``.
+        sections : sequence of {"session", "historical"}, optional
+            Whose rows they hold; by default both.
+
+        Raises
+        ------
+        UnknownNameError
+            If the session has no such symbol, interval or section.
+        StateError
+            If `name` is registered with another filter.
+        """
+        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections))
+
+    def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every consumer, by name, with its sequence and how far it lags in rows and seconds."""
+        return self._consumers.infos(self.snapshot)
+
+    def reset_export(self, consumer: str = DEFAULT) -> None:
+        """Forget what a consumer was sent: its next export is number 1 and carries everything."""
+        self._consumers.reset(consumer)
+
+    def export(self, consumer: str = DEFAULT, *, complete: bool = False, debug: bool = False) -> Export:
         """Return the next export of a consumer; its cursor stays where it is until `acknowledge`.
 
         Parameters
         ----------
         consumer : str
-            A new name starts with nothing.
+            ``"default"``, or one that was registered.
         complete : bool
             Everything, or what this consumer has not been sent.
         debug : bool
             Whether performance and queue depths are told.
         """
         snapshot = self.snapshot
-        generated_at = self.time_manager.isoformat(snapshot.now_us)
-        sections = self._sections(snapshot, complete=complete, debug=debug)
         return self._consumers.export(
-            consumer, snapshot, sections, complete=complete, debug=debug, generated_at=generated_at
+            consumer,
+            snapshot,
+            lambda: self._sections(snapshot, complete=complete, debug=debug),
+            complete=complete,
+            debug=debug,
+            generated_at=self.time_manager.isoformat(snapshot.now_us),
         )
 
     def acknowledge(self, export: Export) -> None:
         """Move the consumer's cursor to an export it received; see `Consumers.acknowledge`."""
         self._consumers.acknowledge(export)
 
-    def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = "default") -> dict[str, Any]:
+    def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
         """Return an export as plain data, and acknowledge it.
 
         Parameters
@@ -279,8 +325,11 @@ class SystemManager:
         consumer : str
         """
         export = self.export(consumer, complete=complete, debug=debug)
-        document = export.to_json()
+        pieces: list[Piece] = []
+        drained = export.write_to(pieces.extend)
+        document: dict[str, Any] = orjson.loads(b"".join(pieces))
         self.acknowledge(export)
+        self.export_log.add(export.timing("python", drained))
         return document
 
     def export_status(
@@ -289,7 +338,8 @@ class SystemManager:
         *,
         complete: bool = True,
         debug: bool = False,
-        consumer: str = "default",
+        consumer: str = DEFAULT,
+        auto_compress: bool = False,
     ) -> Path:
         """Write an export to a file, and acknowledge it once the file is durable.
 
@@ -300,6 +350,8 @@ class SystemManager:
             ``data/status/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.json``.
         complete, debug, consumer
             See `export`.
+        auto_compress : bool
+            Whether a file without a path of its own is gzipped where it would exceed 1 MB.
 
         Returns
         -------
@@ -312,10 +364,14 @@ class SystemManager:
             If it could not be written; nothing is left there, and the cursor did not move.
         """
         export = self.export(consumer, complete=complete, debug=debug)
-        target = self._status_path(complete=complete) if path is None else Path(path)
-        write_file(target, export.pieces())
+        if path is None:
+            target = STATUS_FOLDER / status_name(self.config.session_name, complete=complete, stamp=self._stamp())
+            written = write_file(target, export.pieces(), replace=False, auto_compress=auto_compress)
+        else:
+            written = write_file(Path(path), export.pieces())
         self.acknowledge(export)
-        return target
+        self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
+        return written.path
 
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         threads = {
@@ -351,9 +407,8 @@ class SystemManager:
             section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
         return section
 
-    def _status_path(self, *, complete: bool) -> Path:
-        stamp = self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
-        return unused(STATUS_FOLDER / status_name(self.config.session_name, complete=complete, stamp=stamp))
+    def _stamp(self) -> str:
+        return self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
 
     def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
         time = self.time_manager

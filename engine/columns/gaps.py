@@ -27,6 +27,8 @@ class GapColumns:
         Symbol code, and numbers of the first and last missing bar among the expected ones.
     missing_before : int64 array
         Bars missing in the symbol's earlier ranges.
+    by_first : int64 array
+        Numbers of the ranges in the order they become visible.
     start, count : int64 arrays, one entry per symbol code
         A symbol's ranges are ``[start, start + count)``.
     """
@@ -35,6 +37,7 @@ class GapColumns:
     first: Ints
     last: Ints
     missing_before: Ints
+    by_first: Ints
     start: Ints
     count: Ints
 
@@ -44,11 +47,8 @@ class GapColumns:
 
     def visible_at(self, expected: int) -> Ints:
         """Return how many ranges of each symbol show while `expected` bars are due; int64, one entry per symbol."""
-        if not len(self.first):
-            return np.zeros_like(self.count)
-        shown = np.concatenate([[0], np.cumsum(self.first < expected)])
-        visible: Ints = shown[self.start + self.count] - shown[self.start]
-        return visible
+        shown = int(np.searchsorted(self.first, expected, sorter=self.by_first))
+        return np.bincount(self.code[self.by_first[:shown]], minlength=len(self.count))
 
     def missing(self, visible: Ints, expected: int) -> Ints:
         """Return the number of bars each symbol misses.
@@ -91,24 +91,39 @@ def find_gaps(bars: Segment, grid: BucketGrid) -> GapColumns:
     -----
     O(rows) plus O(ranges log ranges): neighbours within a symbol are compared, no grid of symbols × bars is made.
     """
-    numbers = grid.locate(bars.column("timestamp")).astype(np.int64) - grid.first_expected
-    codes = bars.codes().astype(np.int64)
-    regular = (numbers >= 0) & (numbers < grid.n_expected)
-    if not regular.all():
-        numbers, codes = numbers[regular], codes[regular]
-    n_symbols, n_expected = bars.n_symbols, grid.n_expected
-    new_symbol = codes[1:] != codes[:-1]
-    before = np.concatenate([[-1], np.where(new_symbol, -1, numbers[:-1])]) if len(numbers) else numbers
-    inner = np.flatnonzero(numbers - before > 1)
-    tail = np.append(np.flatnonzero(new_symbol), len(numbers) - 1) if len(numbers) else np.empty(0, dtype=np.int64)
-    tail = tail[numbers[tail] < n_expected - 1]
-    absent = np.setdiff1d(np.arange(n_symbols), codes)
-    code = np.concatenate([codes[inner], codes[tail], absent])
-    first = np.concatenate([before[inner] + 1, numbers[tail] + 1, np.zeros(len(absent), dtype=np.int64)])
-    last = np.concatenate([numbers[inner] - 1, np.full(len(tail) + len(absent), n_expected - 1, dtype=np.int64)])
+    numbers = grid.locate(bars.column("timestamp"))
+    start, count = bars.start, bars.count
+    if grid.first_expected or (len(numbers) and numbers.min() < 0) or grid.n_expected < len(grid.starts):
+        numbers, start, count = _regular(numbers, start, count, grid)
+    some = np.flatnonzero(count)
+    some = some[np.argsort(start[some], kind="stable")]
+    heads, tails = start[some], start[some] + count[some] - 1
+    jumps = np.flatnonzero(numbers[1:] - numbers[:-1] > 1)
+    owner = np.searchsorted(heads, jumps, side="right") - 1
+    within = jumps != tails[owner]
+    jumps, owner = jumps[within], owner[within]
+    late, early = numbers[heads] > 0, numbers[tails] < grid.n_expected - 1
+    absent = np.flatnonzero(count == 0)
+    zeros, ends = np.zeros_like, grid.n_expected - 1
+    code = np.concatenate([some[owner], some[late], some[early], absent])
+    first = np.concatenate([numbers[jumps] + 1, zeros(heads[late]), numbers[tails[early]] + 1, zeros(absent)])
+    last = np.concatenate(
+        [numbers[jumps + 1] - 1, numbers[heads[late]] - 1, zeros(tails[early]) + ends, zeros(absent) + ends]
+    )
     for border in grid.breaks:
         code, first, last = _split(code, first, last, border)
-    return _indexed(code, first, last, n_symbols)
+    return _indexed(code, first.astype(np.int64), last.astype(np.int64), bars.n_symbols)
+
+
+def _regular(
+    numbers: NDArray[np.int32], start: Ints, count: Ints, grid: BucketGrid
+) -> tuple[NDArray[np.int32], Ints, Ints]:
+    """Return the expected-bar numbers of the rows inside the regular session, and where each symbol's lie."""
+    numbers = numbers - np.int32(grid.first_expected)
+    keep = (numbers >= 0) & (numbers < grid.n_expected)
+    before = np.concatenate([[0], np.cumsum(keep)])
+    begin = before[start]
+    return numbers[keep], begin, before[start + count] - begin
 
 
 def _split(code: Ints, first: Ints, last: Ints, border: int) -> tuple[Ints, Ints, Ints]:
@@ -129,4 +144,5 @@ def _indexed(code: Ints, first: Ints, last: Ints, n_symbols: int) -> GapColumns:
     count = np.bincount(code, minlength=n_symbols).astype(np.int64)
     start = np.cumsum(count) - count
     passed = np.concatenate([[0], np.cumsum(last - first + 1)])
-    return GapColumns(code, first, last, passed[:-1] - passed[start][code], start, count)
+    by_first = np.argsort(first, kind="stable")
+    return GapColumns(code, first, last, passed[:-1] - passed[start][code], by_first, start, count)

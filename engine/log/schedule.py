@@ -40,15 +40,25 @@ class Schedule:
     codes: NDArray[Any]
 
     @classmethod
-    def of(cls, segment: Segment, available_at: Ints | None = None) -> Schedule:
-        """Order the rows of `segment` by when they become available; rows of one instant keep the segment's order."""
-        at = segment.column("available_at") if available_at is None else available_at
+    def of(cls, segment: Segment, places: NDArray[np.int32] | None = None) -> Schedule:
+        """Order the rows of `segment` by when they become available; rows of one instant keep the segment's order.
+
+        Parameters
+        ----------
+        segment : Segment
+        places : int32 array, optional
+            Numbers of the rows that order them as their instants do, such as buckets; sorting small numbers is faster.
+        """
+        at = segment.column("available_at")
         codes = segment.codes()
         if segment.n_symbols <= 1 << 16:
             codes = codes.astype(np.uint16)
         if not len(at):
             return cls(np.empty(0, np.int64), np.zeros(1, np.int64), np.empty(0, np.int32), codes)
-        order = _stable_order(at)
+        if places is not None and segment.rows and int(places.max()) < 1 << 16:
+            order = np.argsort(places.astype(np.uint16), kind="stable")
+        else:
+            order = _stable_order(at)
         ordered = at[order]
         changes = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
         bounds = np.concatenate([[0], changes, [len(at)]])

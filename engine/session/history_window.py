@@ -123,7 +123,7 @@ class HistoryWindow:
         extended = self._config.extended_hours
         table = self._data.read_session(source.text, past, list(self._codes))
         grid = session_grid(past, source, extended=extended)
-        segment, _ = stage_bars(table, self._codes, grid, daily=source.is_daily)
+        segment = stage_bars(table, self._codes, grid, daily=source.is_daily).segment
         if source != interval:
             grid = session_grid(past, interval, extended=extended)
             segment = derive(segment, grid, source.us)

@@ -109,9 +109,16 @@ def log_bars(batch: pa.RecordBatch, available_at: pa.Array, revision: pa.Array |
     return pa.RecordBatch.from_arrays([*prices, ones, ones, revision, available_at], schema=LOG_BAR_SCHEMA)
 
 
-def stage_bars(
-    table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, daily: bool = False
-) -> tuple[Segment, Dropped]:
+@dataclass(frozen=True, slots=True, eq=False)
+class StagedBars:
+    """Bars of one session: their segment, the bucket number of each row, and what was left out."""
+
+    segment: Segment
+    buckets: NDArray[np.int32]
+    dropped: Dropped
+
+
+def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, daily: bool = False) -> StagedBars:
     """Turn catalog bars of one session into a segment.
 
     Parameters
@@ -127,7 +134,7 @@ def stage_bars(
 
     Returns
     -------
-    (Segment, Dropped)
+    StagedBars
         Rows outside the grid's hours, off its starts, or a second time for one bar are left out and counted. Where
         none is, the columns are those of `table`, not copied.
     """
@@ -135,18 +142,20 @@ def stage_bars(
     stamps = column(batch, "timestamp")
     buckets = np.where(stamps == grid.starts[0], 0, -1) if daily else grid.locate(stamps)
     outside = buckets < 0
-    off_grid = ~outside & (grid.starts[buckets] != stamps)
+    off_grid = grid.starts[buckets] != stamps
     again = _superseded(stamps, start, count)
-    dropped = Dropped(int(outside.sum()), int(off_grid.sum()), int(again.sum()))
-    drop = outside | off_grid | again
-    if drop.any():
-        keep = ~drop
+    dropped = Dropped()
+    if outside.any() or off_grid.any() or again.any():
+        off_grid &= ~outside
+        again &= ~outside & ~off_grid
+        dropped = Dropped(int(outside.sum()), int(off_grid.sum()), int(again.sum()))
+        keep = ~(outside | off_grid | again)
         before = np.concatenate([[0], np.cumsum(keep)])
         start, stop = before[start], before[start + count]
         count = stop - start
         batch, buckets = batch.filter(pa.array(keep)), buckets[keep]
     available = pa.array(grid.ends[buckets]).view(TIMESTAMP)
-    return Segment(log_bars(batch, available), start, count), dropped
+    return StagedBars(Segment(log_bars(batch, available), start, count), buckets.astype(np.int32), dropped)
 
 
 def stage_events(

@@ -29,11 +29,13 @@ def mark_streams(data: DataManager, config: SessionDataConfig) -> tuple[dict[str
     stored = data.catalog.kinds()
     events = [kind for kind in ("ticks", "quotes") if kind in config.streams]
     present = [kind for kind in events if kind in stored]
-    data.require_symbols(config.symbols, [base, *present])
     held = {kind: data.catalog.find_symbols(config.symbols, [kind]) for kind in (base, *present)}
+    if not set().union(*held.values()).issuperset(config.symbols):
+        data.require_symbols(config.symbols, [base, *present])
+    intervals = [interval.text for interval in config.generated_intervals]
     marks = {}
     for symbol in config.symbols:
         own = {kind: STREAMED if symbol in held.get(kind, ()) else IGNORED for kind in (base, *events)}
         generated = GENERATED if own[base] == STREAMED else IGNORED
-        marks[symbol] = own | {interval.text: generated for interval in config.generated_intervals}
+        marks[symbol] = own | dict.fromkeys(intervals, generated)
     return marks, tuple(present)

@@ -59,8 +59,9 @@ class DataProcessor(Worker):
         config, base = self._config, self._config.base_interval
         table = self._data.read_session(base.text, session, self._symbols)
         grid = session_grid(session, base, extended=config.extended_hours)
-        segment, dropped = stage_bars(table, self._codes, grid)
-        logs = {base.text: StagedLog(segment, Schedule.of(segment))}
+        staged = stage_bars(table, self._codes, grid)
+        segment, dropped = staged.segment, staged.dropped
+        logs = {base.text: StagedLog(segment, Schedule.of(segment, staged.buckets))}
         grids = {base.text: grid}
         derived = derive_all(segment, session, base, config.generated_intervals, extended=config.extended_hours)
         for interval, (bars, buckets) in derived.items():

@@ -51,6 +51,12 @@ class LogView:
         """Return visible rows of one symbol as a table over zero-copy slices, in arrival order."""
         return pa.Table.from_batches(self.batches(code, start, stop), schema=self.schema)
 
+    def widened(self, n_symbols: int) -> LogView:
+        """Return the same rows with room for `n_symbols` codes; later codes have none."""
+        visible = np.concatenate([self.visible, np.zeros(n_symbols - len(self.visible), dtype=np.int64)])
+        segments = tuple(segment.widened(n_symbols) for segment in self.segments)
+        return LogView(segments, visible, self.schema, self.ordered)
+
     @property
     def rows(self) -> int:
         """Visible rows of all symbols."""

@@ -51,6 +51,14 @@ class HistoryWindow:
         self._sources = self._find_sources()
         self._held: dict[tuple[Interval, dt.date], HistoryDay] = {}
 
+    def join(self, symbol: str, session: TradingSession) -> History:
+        """Return the history of `session` with one more symbol's, and keep that symbol from now on."""
+        self._codes = {**self._codes, symbol: len(self._codes)}
+        for (interval, date), day in self._held.items():
+            extra = self._load(interval, self._calendar.session(date), [symbol])
+            self._held[interval, date] = day.joined(extra.segment)
+        return self.roll(session)
+
     def roll(self, session: TradingSession, streamed: StagedDay | None = None) -> History:
         """Return the history of `session`.
 
@@ -75,7 +83,7 @@ class HistoryWindow:
                 day = (
                     self._held.get(key)
                     or self._taken_over(entry.interval, past, streamed)
-                    or self._load(entry.interval, past)
+                    or self._load(entry.interval, past, list(self._codes))
                 )
                 held[key] = day
                 days.append(day)
@@ -118,10 +126,10 @@ class HistoryWindow:
             return None
         return HistoryDay(past.date, streamed.logs[text].segment, streamed.grids[text], streamed.gaps.get(text))
 
-    def _load(self, interval: Interval, past: TradingSession) -> HistoryDay:
+    def _load(self, interval: Interval, past: TradingSession, symbols: Sequence[str]) -> HistoryDay:
         source = self._sources[interval]
         extended = self._config.extended_hours
-        table = self._data.read_session(source.text, past, list(self._codes))
+        table = self._data.read_session(source.text, past, symbols)
         grid = session_grid(past, source, extended=extended)
         segment = stage_bars(table, self._codes, grid, daily=source.is_daily).segment
         if source != interval:

@@ -83,10 +83,6 @@ class SessionQueue:
                 tail.position = stop
         return {kind: tail.view for kind, tail in self._tails.items()}
 
-    def positions(self) -> dict[str, int]:
-        """Return, by data type, how many rows of the schedule are visible."""
-        return {kind: tail.position for kind, tail in self._tails.items()}
-
     def waiting(self) -> dict[str, int]:
         """Return, by data type, how many rows are staged and not visible."""
         return {kind: len(tail.schedule.rows) - tail.position for kind, tail in self._tails.items()}

@@ -111,6 +111,11 @@ class SessionData:
         """The staged tail of the current day; None where nothing is staged."""
         return self._queue
 
+    @property
+    def day(self) -> StagedDay | None:
+        """The staged day; None where nothing is staged."""
+        return self._day
+
     def code(self, symbol: str) -> int:
         """Return a symbol's code, its place in the order of registration; raises `UnknownNameError`."""
         try:
@@ -271,6 +276,44 @@ class SessionData:
             self._set_gaps.clear()
             self.clear_session_bars()
 
+    def join(self, symbol: str, day: StagedDay | None = None, history: History | None = None) -> int:
+        """Register one more symbol and return its code; a registered one keeps its code and nothing changes.
+
+        Parameters
+        ----------
+        symbol : str
+        day : StagedDay, optional
+            The present day with the symbol's rows as well; those due by now are visible at once.
+        history : History, optional
+            The present history with the symbol's as well.
+
+        Raises
+        ------
+        StateError
+            If a day is staged and `day` is not given.
+        """
+        with self._lock:
+            if symbol in self._codes:
+                return self._codes[symbol]
+            if self._queue is not None and day is None:
+                raise StateError(f"symbol {symbol!r} cannot join a streaming session without its rows of the day")
+            code = len(self.symbols)
+            self.symbols = (*self.symbols, symbol)
+            self._codes = self._codes | {symbol: code}
+            self._set_quality = {kind: np.append(values, np.nan) for kind, values in self._set_quality.items()}
+            if day is None:
+                self._logs = {kind: view.widened(code + 1) for kind, view in self._logs.items()}
+            else:
+                self._day, self._queue = day, SessionQueue(day, code + 1)
+                self._logs = self._queue.consume_queue(self._state.now_us)
+            version = self._history.version + 1
+            changed = np.append(self._history.changed, version)
+            self._history = replace(
+                history or self._history.widened(code + 1), version=version, changed=changed, memo={}
+            )
+            self.publish()
+            return code
+
     # --- writing: rows and figures by hand -----------------------------------------------------------------------
 
     def append_bar(self, symbol: str, interval: Interval | int | str, bar: Mapping[str, Any]) -> AppendResult:
@@ -381,7 +424,6 @@ class SessionData:
             history=self._history,
             timezone=self.timezone,
             epoch=state.epoch,
-            positions={} if self._queue is None else self._queue.positions(),
             day=day,
             set_quality=dict(self._set_quality),
             set_gaps=dict(self._set_gaps),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.columns.gaps import GapColumns, find_gaps
 from mismartera.engine.columns.quality import quality_percent
-from mismartera.engine.log.segment import Segment
+from mismartera.engine.log.segment import Segment, merge
 from mismartera.schemas.bars import LOG_BAR_SCHEMA
 from mismartera.schemas.interval import Interval
 
@@ -30,6 +30,16 @@ class HistoryDay:
     segment: Segment
     grid: BucketGrid
     gaps: GapColumns | None
+
+    def joined(self, segment: Segment) -> HistoryDay:
+        """Return the day with the rows of `segment` as well, those of symbols that had none."""
+        merged = merge(self.segment, segment)
+        return replace(self, segment=merged, gaps=None if self.gaps is None else find_gaps(merged, self.grid))
+
+    def widened(self, n_symbols: int) -> HistoryDay:
+        """Return the day with room for `n_symbols` codes."""
+        segment = self.segment.widened(n_symbols)
+        return replace(self, segment=segment, gaps=None if self.gaps is None else find_gaps(segment, self.grid))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +86,10 @@ class HistoryInterval:
         missing = self.missing()
         return None if missing is None else quality_percent(missing, self.expected())
 
+    def widened(self, n_symbols: int) -> HistoryInterval:
+        """Return the same rows with room for `n_symbols` codes."""
+        return replace(self, days=tuple(day.widened(n_symbols) for day in self.days), memo={})
+
     def batches(self, code: int) -> list[pa.RecordBatch]:
         """Return a symbol's rows, oldest day first, as zero-copy slices."""
         days = (day.segment for day in self.days)
@@ -109,3 +123,12 @@ class History:
     version: int = 0
     changed: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     memo: dict[str, Any] = field(default_factory=dict)
+
+    def widened(self, n_symbols: int) -> History:
+        """Return the same history with room for `n_symbols` codes; later codes miss every bar and have no indicator."""
+        intervals = {text: interval.widened(n_symbols) for text, interval in self.intervals.items()}
+        indicators = {
+            name: np.concatenate([values, np.full((n_symbols - len(values), *values.shape[1:]), np.nan)])
+            for name, values in self.indicators.items()
+        }
+        return replace(self, intervals=intervals, indicators=indicators, memo={})

@@ -96,8 +96,6 @@ class Snapshot:
         The exchange's zone.
     epoch : int
         Grows whenever the session's rows start over.
-    positions : mapping
-        By data type, how many entries of the staged day's schedule are visible.
     day : StagedDay or None
     set_quality, set_gaps : mapping
         Values that were set by hand, by interval, and by interval and symbol code; they win over computed ones.
@@ -122,7 +120,6 @@ class Snapshot:
     history: History
     timezone: ZoneInfo
     epoch: int = 0
-    positions: Mapping[str, int] = field(default_factory=dict)
     day: StagedDay | None = None
     set_quality: Mapping[str, Floats] = field(default_factory=dict)
     set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)

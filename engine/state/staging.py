@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.gaps import GapColumns
 from mismartera.engine.log.schedule import Schedule
-from mismartera.engine.log.segment import Segment, column
+from mismartera.engine.log.segment import Segment, column, merge
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
@@ -78,6 +78,14 @@ class StagedDay:
         """Return the instants the clock visits: when a base bar is due, and when any row becomes available."""
         due = self.grids[self.base].expected_ends
         return np.unique(np.concatenate([due, *(log.schedule.times for log in self.logs.values())]))
+
+    def joined(self, other: StagedDay) -> StagedDay:
+        """Return the day with the rows of `other`, of symbols that had none, as well; its gaps are to be found anew."""
+        logs = {}
+        for kind, log in self.logs.items():
+            segment = merge(log.segment, other.logs[kind].segment)
+            logs[kind] = StagedLog(segment, Schedule.of(segment))
+        return StagedDay(self.session, self.base, logs, self.grids, {}, self.dropped + other.dropped)
 
     @property
     def nbytes(self) -> int:

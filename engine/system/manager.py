@@ -7,6 +7,7 @@ import enum
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +145,32 @@ class SystemManager:
             raise StateError(f"the system is {self.state.value}: analyses are added before start")
         self.analysis_engine.add(analysis, every=every, name=name)
 
+    def add_symbol(self, symbol: str) -> None:
+        """Have a symbol of the catalog join: before the start, or a session that streams, with its bars so far.
+
+        Raises
+        ------
+        UnknownNameError
+            If the catalog has no data of it; the message lists the symbols it has.
+        StateError
+            If the run has ended.
+        """
+        with self._lock:
+            state, coordinator = self.state, self._coordinator
+            if symbol in self.session_data.symbols:
+                return
+            self.data_manager.require_symbols([symbol], [self.session_data.base])
+            if state is SystemState.INITIALIZED:
+                self.session_data.join(symbol)
+                return
+            if state not in (SystemState.RUNNING, SystemState.PAUSED) or coordinator is None:
+                raise StateError(f"the system is {state.value}: a symbol joins before the start or while it runs")
+            joined = coordinator.join_symbol(symbol)
+        try:
+            joined.result()
+        except CancelledError:
+            raise StateError(f"the run ended before {symbol!r} could join") from None
+
     def start(self, until: str | dt.datetime | None = None) -> None:
         """Check what the session needs, and start its four threads.
 
@@ -174,12 +201,13 @@ class SystemManager:
                 )
             sessions = self.time_manager.window_sessions()
             until_us = None if until is None else self._until(until, sessions)
-            marks, events = mark_streams(self.data_manager, self.config.session_data_config)
+            symbols = self.session_data.symbols
+            marks, events = mark_streams(self.data_manager, self.config.session_data_config, symbols)
             _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
             wanted = self.config.session_data_config
-            self._processor = DataProcessor(self.data_manager, wanted, wanted.symbols, events)
+            self._processor = DataProcessor(self.data_manager, wanted, symbols, events)
             self._quality = DataQualityManager(enabled=wanted.quality.enabled)
-            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, wanted.symbols)
+            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, symbols)
             parts = Parts(
                 self.config, self.time_manager, self.session_data, history,
                 self._processor, self._quality, self.analysis_engine, marks,

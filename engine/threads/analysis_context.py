@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,9 +29,9 @@ class AnalysisContext:
         The published state.
     """
 
-    def __init__(self, snapshot: Snapshot, since: Mapping[str, int], record: Callable[[int, str, float], None]) -> None:
+    def __init__(self, snapshot: Snapshot, since_us: int, record: Callable[[int, str, float], None]) -> None:
         self.snapshot = snapshot
-        self._since = since
+        self._since_us = since_us
         self._record = record
 
     @property
@@ -63,7 +63,8 @@ class AnalysisContext:
         if day is None or kind not in day.logs:
             raise UnknownNameError("interval", kind, sorted(self.snapshot.logs))
         log = day.logs[kind]
-        fresh = slice(self._since.get(kind, 0), self.snapshot.positions[kind])
+        begin, end = log.schedule.positions(np.array([self._since_us, self.snapshot.now_us])).tolist()
+        fresh = slice(begin, end)
         rows, codes = log.schedule.rows[fresh], log.schedule.codes[fresh]
         order = np.lexsort((codes, log.segment.column("available_at")[rows]))
         frame = pl.DataFrame(pl.from_arrow(log.segment.batch.take(pa.array(rows[order]))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,8 +30,7 @@ class _Registered:
     name: str
     call: Analysis
     every: Interval | None
-    since: Mapping[str, int] = field(default_factory=dict)
-    epoch: int = -1
+    since_us: int = 0
     calls: int = 0
     errors: int = 0
     last_error: str | None = None
@@ -143,8 +142,7 @@ class AnalysisEngine(Worker):
 
     def _run_all(self, due: list[_Registered], snapshot: Snapshot) -> None:
         for held in due:
-            since = held.since if held.epoch == snapshot.epoch else {}
-            context = AnalysisContext(snapshot, since, held.record)
+            context = AnalysisContext(snapshot, held.since_us, held.record)
             watch = Stopwatch()
             try:
                 held.call(context)
@@ -157,7 +155,7 @@ class AnalysisEngine(Worker):
             finally:
                 held.calls += 1
                 held.seconds += watch.elapsed_s
-                held.since, held.epoch = snapshot.positions, snapshot.epoch
+                held.since_us = snapshot.now_us
 
 
 def _is_due(analysis: _Registered, snapshot: Snapshot) -> bool:

@@ -48,8 +48,21 @@ class DataProcessor(Worker):
         """Queue the staging of a session."""
         return self.submit(lambda: self.load_queue(session))
 
-    def load_queue(self, session: TradingSession) -> StagedDay:
+    def add_symbol(self, symbol: str, day: StagedDay) -> StagedDay:
+        """Return the staged day with one more symbol's rows, and stage that symbol from now on."""
+        self._symbols = [*self._symbols, symbol]
+        self._codes = {**self._codes, symbol: len(self._codes)}
+        extra = self.load_queue(day.session, [symbol])
+        return day.joined(extra)
+
+    def load_queue(self, session: TradingSession, symbols: Sequence[str] | None = None) -> StagedDay:
         """Read a session, derive its coarser bars and schedule every row; nothing is visible yet.
+
+        Parameters
+        ----------
+        session : TradingSession
+        symbols : sequence of str, optional
+            Whose rows to read; by default those of all symbols.
 
         Raises
         ------
@@ -57,7 +70,8 @@ class DataProcessor(Worker):
             If a file of the session cannot be read.
         """
         config, base = self._config, self._config.base_interval
-        table = self._data.read_session(base.text, session, self._symbols)
+        wanted = self._symbols if symbols is None else symbols
+        table = self._data.read_session(base.text, session, wanted)
         grid = session_grid(session, base, extended=config.extended_hours)
         staged = stage_bars(table, self._codes, grid)
         segment, dropped = staged.segment, staged.dropped
@@ -68,7 +82,7 @@ class DataProcessor(Worker):
             logs[interval.text] = StagedLog(bars, Schedule.of(bars))
             grids[interval.text] = buckets
         for kind in self._events:
-            events = self._data.read_session(kind, session, self._symbols)
+            events = self._data.read_session(kind, session, wanted)
             segment, left_out = stage_events(events, self._codes, session, extended=config.extended_hours)
             logs[kind] = StagedLog(segment, Schedule.of(segment))
             dropped = dropped + left_out

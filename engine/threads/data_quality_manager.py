@@ -30,9 +30,10 @@ class DataQualityManager(Worker):
 
     def score(self, staged: Future[StagedDay]) -> Future[StagedDay]:
         """Queue the scoring of a day that is being staged; the future returns the day with its gaps."""
-        return self.submit(lambda: self._score(staged.result()))
+        return self.submit(lambda: self.find(staged.result()))
 
-    def _score(self, day: StagedDay) -> StagedDay:
+    def find(self, day: StagedDay) -> StagedDay:
+        """Find the gaps of a staged day's bars, and return the day with them."""
         if self._enabled:
             for interval, grid in day.grids.items():
                 day.gaps[interval] = find_gaps(day.logs[interval].segment, grid)

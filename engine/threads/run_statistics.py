@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import Dropped, StagedDay
+
+Ints = NDArray[np.int64]
 
 
 class RunStatistics:
@@ -34,7 +37,7 @@ class RunStatistics:
         self._base = ""
         self._rows: dict[str, int] = {}
         self._gap_ranges: dict[str, int] = {}
-        self._missing: dict[str, Any] = {}
+        self._missing: dict[str, Ints] = {}
         self._expected: dict[str, int] = {}
         self._bars = np.zeros(len(self._symbols), dtype=np.int64)
         self._dropped = Dropped()
@@ -51,14 +54,19 @@ class RunStatistics:
         self.sessions += 1
         self._base = day.base
         self._dropped = self._dropped + day.dropped
-        self._bars = self._bars + snapshot.logs[day.base].visible
+        self._symbols = snapshot.symbols
+        self._bars = self._padded(self._bars) + snapshot.logs[day.base].visible
         for kind, log in snapshot.logs.items():
             self._rows[kind] = self._rows.get(kind, 0) + log.rows
             gaps = snapshot.gaps(kind)
             if gaps is not None:
                 self._gap_ranges[kind] = self._gap_ranges.get(kind, 0) + int(gaps.visible.sum())
-                self._missing[kind] = self._missing.get(kind, 0) + gaps.missing
+                self._missing[kind] = self._padded(self._missing.get(kind, self._bars[:0])) + gaps.missing
                 self._expected[kind] = self._expected.get(kind, 0) + gaps.expected
+
+    def _padded(self, values: Ints) -> Ints:
+        """Return counts by symbol with a zero for each symbol that joined since."""
+        return np.concatenate([values, np.zeros(len(self._symbols) - len(values), dtype=np.int64)])
 
     def phase_seconds(self) -> dict[str, float]:
         """Return the seconds spent in each phase over all sessions."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
@@ -18,12 +19,13 @@ from mismartera.engine.time.calendar import TradingSession
 from mismartera.engine.time.clock import Pacer
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.config import SessionConfig
+from mismartera.schemas.errors import StateError
 
 from .analysis_engine import AnalysisEngine
 from .data_processor import DataProcessor
 from .data_quality_manager import DataQualityManager
 from .run_statistics import RunStatistics
-from .worker import EngineThread
+from .worker import EngineThread, perform
 
 _LOG = logging.getLogger(__name__)
 
@@ -82,6 +84,10 @@ class SessionCoordinator(EngineThread):
         self._halt = threading.Event()
         self._go = threading.Event()
         self._go.set()
+        self._nudge = threading.Event()
+        self._calls_lock = threading.Lock()
+        self._closed = False
+        self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
         self._ahead: deque[Future[StagedDay]] = deque()
         self._requested = 0
         self._streamed: StagedDay | None = None
@@ -107,6 +113,10 @@ class SessionCoordinator(EngineThread):
         finally:
             for future in self._ahead:
                 future.cancel()
+            with self._calls_lock:
+                self._closed = True
+                for call, _ in self._calls:
+                    call.cancel()
             self.statistics.wall_s = watch.elapsed_s
             self._running = False
         _LOG.info("[SESSION_FLOW] 3: Complete - %d sessions in %.3fs", self.statistics.sessions, self.statistics.wall_s)
@@ -115,6 +125,17 @@ class SessionCoordinator(EngineThread):
         """Ask the run to stop after the step it is in."""
         self._halt.set()
         self._go.set()
+        self._nudge.set()
+
+    def join_symbol(self, symbol: str) -> Future[None]:
+        """Have a symbol join the session after the step the run is in."""
+        future: Future[None] = Future()
+        with self._calls_lock:
+            if self._closed:
+                future.cancel()
+            self._calls.append((future, lambda: self._join(symbol)))
+        self._nudge.set()
+        return future
 
     def pause(self) -> None:
         """Hold the run after the step it is in."""
@@ -123,6 +144,7 @@ class SessionCoordinator(EngineThread):
     def resume(self) -> None:
         """Let a held run go on."""
         self._go.set()
+        self._nudge.set()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return the thread's section of an export; debug adds phase times, marks and what waits in the queue."""
@@ -173,13 +195,18 @@ class SessionCoordinator(EngineThread):
         parts, hooks = self._parts, self.hooks.stepped
         queue = parts.data.queue
         assert queue is not None
-        for us in queue.steps:
+        at = 0
+        while at < len(queue.steps):
+            us = queue.steps[at]
             if self._until_us is not None and us > self._until_us:
                 self._stop_at(self._until_us)
                 return False
-            if not self._go.is_set():
-                self._go.wait()
-                self._pacer.rebase(parts.time.now_us)
+            if self._calls or not self._go.is_set():
+                self._hold()
+                joined = parts.data.queue
+                if joined is not None and joined is not queue:
+                    queue, at = joined, bisect_right(joined.steps, parts.time.now_us)
+                    continue
             self._pacer.wait(us, self._halt)
             if self._halt.is_set():
                 return False
@@ -190,7 +217,36 @@ class SessionCoordinator(EngineThread):
                 parts.analyses.step(snapshot)
             for told in hooks:
                 told(us)
+            at += 1
         return True
+
+    def _hold(self) -> None:
+        """Do what was asked for between steps, and wait while the run is paused."""
+        paused = False
+        while self._calls or not (self._go.is_set() or self._halt.is_set()):
+            while self._calls:
+                future, job = self._calls.popleft()
+                perform(future, job)
+            if not self._go.is_set():
+                paused = True
+                self._nudge.wait()
+                self._nudge.clear()
+        if paused:
+            self._pacer.rebase(self._parts.time.now_us)
+
+    def _join(self, symbol: str) -> None:
+        """Take one more symbol into the session, and have the days ahead staged with it."""
+        parts, session = self._parts, self._parts.data.snapshot.session
+        present = parts.data.day
+        if session is None or present is None:
+            raise StateError("a symbol joins a session that streams; none does now")
+        day = parts.quality.find(parts.processor.add_symbol(symbol, present))
+        parts.data.join(symbol, day, parts.history.join(symbol, session))
+        self._streamed = day
+        while self._ahead:
+            self._ahead.popleft().cancel()
+        self._requested = self.statistics.sessions + 1
+        self._prefetch()
 
     def _stop_at(self, us: int) -> None:
         """Set the clock to where the run was told to stop, and publish the state there."""
@@ -199,12 +255,16 @@ class SessionCoordinator(EngineThread):
 
     def _next_day(self) -> StagedDay:
         """Return the staged day whose turn it is, and have the next ones staged meanwhile."""
+        self._prefetch()
+        return self._ahead.popleft().result()
+
+    def _prefetch(self) -> None:
+        """Have the day whose turn it is, and as many after it as are wanted, staged."""
         wanted = min(self.statistics.sessions + 1 + self._prefetch_days, len(self._sessions))
         while self._requested < wanted:
             staged = self._parts.processor.stage(self._sessions[self._requested])
             self._ahead.append(self._parts.quality.score(staged))
             self._requested += 1
-        return self._ahead.popleft().result()
 
     def _log_marks(self) -> None:
         if self.statistics.sessions:

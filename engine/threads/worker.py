@@ -53,13 +53,7 @@ class Worker(EngineThread):
         """Work until closed; an exception belongs to its job's future."""
         self._running = True
         while (item := self._inbox.get()) is not None:
-            future, job = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - the future carries it to whoever waits for the result
-                future.set_exception(error)
+            perform(*item)
         self._running = False
 
     def close(self) -> None:
@@ -84,3 +78,13 @@ class Worker(EngineThread):
         """Return the thread's section of an export; debug adds the depth of its queue."""
         section = super().to_json(complete, debug)
         return section | ({"queue_depth": self.depth()} if debug else {})
+
+
+def perform(future: Future[T], job: Callable[[], T]) -> None:
+    """Do a job and put what it returns or raises into its future; nothing where the future was cancelled."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(job())
+    except BaseException as error:  # noqa: BLE001 - the future carries it to whoever waits for the result
+        future.set_exception(error)

@@ -47,15 +47,15 @@ class RunningMetrics:
         -----
         vwap = Σ((high + low + close) / 3 × volume) / Σ volume, summed in the order of the rows.
         """
-        frame = pl.DataFrame(
-            {"code": bars.codes()} | {name: bars.column(name) for name in ("high", "low", "close", "volume")}
-        )
-        typical = (pl.col("high") + pl.col("low") + pl.col("close")) / 3.0 * pl.col("volume")
+        high, low, close, volume = (bars.column(name) for name in ("high", "low", "close", "volume"))
+        # NumPy divides; Polars would multiply by the inverse of 3, which differs in the last digit.
+        turnover = (high + low + close) / 3.0 * volume
+        frame = pl.DataFrame({"code": bars.codes(), "high": high, "low": low, "volume": volume, "turnover": turnover})
         running = frame.select(
             pl.col("volume").cum_sum().over("code"),
             pl.col("high").cum_max().over("code"),
             pl.col("low").cum_min().over("code"),
-            typical.cum_sum().over("code").alias("turnover"),
+            pl.col("turnover").cum_sum().over("code"),
         )
         return cls(*(running[name].to_numpy() for name in ("volume", "high", "low", "turnover")))
 

@@ -92,7 +92,7 @@ class HistorySection:
                 if count:
                     if begun:
                         yield SEPARATOR
-                    encoded = row_text(day.segment, text, style, self._snapshot.timezone)
+                    encoded = row_text(self._snapshot, day.segment, text, style)
                     yield encoded.rows(start, start + count)
                     begun = True
             yield b"\n]"

@@ -114,7 +114,7 @@ class KindSection:
 
     def _text(self, segment: Segment, code: int, low: int, high: int) -> memoryview:
         begin = int(segment.start[code])
-        return row_text(segment, self.kind, self._style, self._snapshot.timezone).rows(begin + low, begin + high)
+        return row_text(self._snapshot, segment, self.kind, self._style).rows(begin + low, begin + high)
 
     def _latest(self, at: int) -> bytes:
         *_, last = self._rows(self._codes[at], self._stop[at] - 1, self._stop[at])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mismartera.engine.log.segment import Segment
+from mismartera.engine.state.snapshot import Snapshot
 
 Ints = NDArray[np.int64]
 
@@ -44,6 +46,11 @@ class RowText:
     text: memoryview
     offsets: Ints
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of text and offsets."""
+        return self.text.nbytes + self.offsets.nbytes
+
     def rows(self, start: int, stop: int) -> memoryview:
         """Return rows ``[start, stop)``, separated by commas and newlines, without a copy."""
         if start == stop:
@@ -56,19 +63,15 @@ def columns_of(kind: str) -> tuple[str, ...]:
     return {"ticks": TICK_COLUMNS, "quotes": QUOTE_COLUMNS}.get(kind, BAR_COLUMNS)
 
 
-def row_text(segment: Segment, kind: str, style: str, timezone: ZoneInfo) -> RowText:
-    """Return the text of all rows of `segment`; made on first use and kept with it.
+def row_text(snapshot: Snapshot, segment: Segment, kind: str, style: str) -> RowText:
+    """Return the text of all rows of `segment`; made on first use and kept with it, as the snapshot's cache allows.
 
     Notes
     -----
     Prices are the shortest text that reads back to the same double. First use costs one vectorised pass over the
-    rows; after that the text is at hand. Two threads that come first at once may both encode; one result is kept.
+    rows; after that the text is at hand.
     """
-    held = segment.texts.get(style)
-    if held is None:
-        held = segment.texts[style] = _encode(segment, kind, style, timezone)
-    text: RowText = held
-    return text
+    return snapshot.text_cache.get(segment, style, lambda: _encode(segment, kind, style, snapshot.timezone))
 
 
 def _encode(segment: Segment, kind: str, style: str, timezone: ZoneInfo) -> RowText:
@@ -80,11 +83,11 @@ def _encode(segment: Segment, kind: str, style: str, timezone: ZoneInfo) -> RowT
     frame = frame.with_columns(stamps.alias("timestamp"))
     if "exchange" in names:
         frame = frame.with_columns(_quoted(frame.get_column("exchange")))
-    text = frame.write_csv(
-        include_header=False, quote_style="never", line_terminator="],\n", null_value="null"
-    ).encode()
+    sink = io.BytesIO()
+    frame.write_csv(sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null")
+    text = sink.getbuffer()
     ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
-    return RowText(memoryview(text), np.concatenate([[0], ends]))
+    return RowText(text, np.concatenate([[0], ends]))
 
 
 def opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Series:

@@ -27,7 +27,7 @@ def column(batch: pa.RecordBatch, name: str) -> NDArray[Any]:
     return view
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Segment:
     """Rows of many symbols that never move and never change.
 

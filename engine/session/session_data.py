@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.export.session_section import session_data_json
+from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView, appended
 from mismartera.engine.state.history import History
 from mismartera.engine.state.reading import gap_infos, symbol_bars
@@ -57,6 +58,8 @@ class SessionData:
         Those derived from it.
     timezone : str
         The exchange's zone.
+    text_cache_bytes : int, optional
+        Bound on the encoded row text that exports keep; by default none. See `TextCache`.
 
     Notes
     -----
@@ -80,9 +83,11 @@ class SessionData:
         base_interval: Interval | int | str = "1m",
         derived_intervals: Sequence[Interval | int | str] = (),
         timezone: str = "UTC",
+        text_cache_bytes: int | None = None,
     ) -> None:
         self.symbols = tuple(symbols)
         self.timezone = ZoneInfo(timezone)
+        self.text_cache = TextCache(text_cache_bytes)
         self.base = Interval(base_interval).text
         derived = sorted(Interval(interval) for interval in derived_intervals)
         self.generated = frozenset(interval.text for interval in derived)
@@ -423,6 +428,7 @@ class SessionData:
             gap_columns={} if day is None else day.gaps,
             history=self._history,
             timezone=self.timezone,
+            text_cache=self.text_cache,
             epoch=state.epoch,
             day=day,
             set_quality=dict(self._set_quality),

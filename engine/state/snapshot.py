@@ -17,6 +17,7 @@ from mismartera.engine.columns.gaps import GapColumns
 from mismartera.engine.columns.metrics import RunningMetrics, SessionMetrics
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment, column, merge
+from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.gaps import GapInfo
@@ -94,6 +95,8 @@ class Snapshot:
     history : History
     timezone : ZoneInfo
         The exchange's zone.
+    text_cache : TextCache
+        Bounds the encoded text kept with the segments.
     epoch : int
         Grows whenever the session's rows start over.
     day : StagedDay or None
@@ -119,6 +122,7 @@ class Snapshot:
     gap_columns: Mapping[str, GapColumns]
     history: History
     timezone: ZoneInfo
+    text_cache: TextCache
     epoch: int = 0
     day: StagedDay | None = None
     set_quality: Mapping[str, Floats] = field(default_factory=dict)

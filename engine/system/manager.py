@@ -64,6 +64,8 @@ class SystemManager:
         Where the data lies.
     on_error : {"raise", "count"}
         What an exception in an analysis does: stop the run, or be counted.
+    text_cache_bytes : int, optional
+        Bound on the encoded row text that exports keep; by default none.
 
     Raises
     ------
@@ -93,6 +95,7 @@ class SystemManager:
         catalog: Catalog | str | Path = DEFAULT_CATALOG,
         *,
         on_error: OnError = "raise",
+        text_cache_bytes: int | None = None,
     ) -> None:
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
         self.config = config if isinstance(config, SessionConfig) else load_config(config)
@@ -107,6 +110,7 @@ class SystemManager:
             base_interval=wanted.base_interval,
             derived_intervals=wanted.generated_intervals,
             timezone=self.time_manager.get_market_timezone().key,
+            text_cache_bytes=text_cache_bytes,
         )
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Hooks()

@@ -90,6 +90,15 @@ class BucketGrid:
             np.copyto(numbers, offsets // self.interval_us + first, where=inside, casting="same_kind")
         return numbers
 
+    def number(self, timestamps: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the bucket number of each bar of this very interval by its timestamp, -1 where it is none's.
+
+        The same as `locate` but for daily bars, whose timestamp is their date's label and no instant of the session.
+        """
+        if self.interval_us < DAY_US:
+            return self.locate(timestamps)
+        return np.where(timestamps == self.starts[0], 0, -1).astype(np.int32)
+
     def possible(self, base_us: int) -> NDArray[np.int32]:
         """Return how many bars of `base_us` fit into each bucket, int32, one entry per bucket."""
         if self.interval_us >= DAY_US:

@@ -91,7 +91,7 @@ def find_gaps(bars: Segment, grid: BucketGrid) -> GapColumns:
     -----
     O(rows) plus O(ranges log ranges): neighbours within a symbol are compared, no grid of symbols × bars is made.
     """
-    numbers = grid.locate(bars.column("timestamp"))
+    numbers = grid.number(bars.column("timestamp"))
     start, count = bars.start, bars.count
     if grid.first_expected or (len(numbers) and numbers.min() < 0) or grid.n_expected < len(grid.starts):
         numbers, start, count = _regular(numbers, start, count, grid)

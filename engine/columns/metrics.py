@@ -49,7 +49,8 @@ class RunningMetrics:
         """
         high, low, close, volume = (bars.column(name) for name in ("high", "low", "close", "volume"))
         # NumPy divides; Polars would multiply by the inverse of 3, which differs in the last digit.
-        turnover = (high + low + close) / 3.0 * volume
+        with np.errstate(over="ignore"):
+            turnover = (high + low + close) / 3.0 * volume
         frame = pl.DataFrame({"code": bars.codes(), "high": high, "low": low, "volume": volume, "turnover": turnover})
         running = frame.select(
             pl.col("volume").cum_sum().over("code"),
@@ -68,6 +69,7 @@ class RunningMetrics:
         at = np.where(some, start + visible - 1, 0)
         volume = np.where(some, self.volume[at], 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            vwap = np.where(volume > 0, self.turnover[at] / volume, np.nan)
+            vwap = self.turnover[at] / volume
+        vwap = np.where((volume > 0) & np.isfinite(vwap), vwap, np.nan)  # prices near the largest double overflow
         high = np.where(some, self.high[at], np.nan)
         return SessionMetrics(volume, high, np.where(some, self.low[at], np.nan), vwap)

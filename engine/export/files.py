@@ -22,7 +22,7 @@ _BUFFER = 1 << 20
 _COMPRESS_ABOVE = 1_000_000
 
 
-def status_name(session_name: str, *, complete: bool, stamp: str) -> str:
+def status_name(session_name: str, *, complete: bool, stamp: str, form: str = "json") -> str:
     """Return the name of an export file.
 
     Parameters
@@ -32,8 +32,10 @@ def status_name(session_name: str, *, complete: bool, stamp: str) -> str:
     complete : bool
     stamp : str
         ``YYYYMMDD_HHMMSS``, wall clock in the exchange's zone.
+    form : str
+        One of `formats.FORMATS`.
     """
-    return f"system_status_{session_name.replace(' ', '_')}_{'complete' if complete else 'delta'}_{stamp}.json"
+    return f"system_status_{session_name.replace(' ', '_')}_{'complete' if complete else 'delta'}_{stamp}.{form}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Written:
     ----------
     path : Path
     format : str
-        ``"json"``, ``"json.gz"`` or ``"json.zst"``.
+        One of `formats.FORMATS`.
     drained : Drained
     sync_s : float
         Seconds to make it durable.
@@ -82,7 +84,7 @@ def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, aut
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:
-        raise _failed(path, error) from error
+        raise write_failed(path, error) from error
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb", buffering=_BUFFER) as file:
@@ -94,11 +96,11 @@ def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, aut
             os.fsync(file.fileno())
         partial.chmod(0o644)
         target = _put(partial, path, replace=replace)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         if isinstance(error, ExportError):
             raise
-        raise _failed(path, error) from error
+        raise write_failed(path, error) from error
     finally:
         with suppress(FileNotFoundError):
             partial.unlink()
@@ -160,7 +162,7 @@ def _zstd(path: Path) -> Any:
     return zstandard.ZstdCompressor(level=3)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make the rename durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -169,7 +171,8 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _failed(path: Path, error: OSError) -> ExportError:
+def write_failed(path: Path, error: OSError) -> ExportError:
+    """Return the error that tells why an export could not be written to `path`."""
     return ExportError(
         f"{path}: the export could not be written: {error.strerror or error}; nothing was left there",
         hint="the consumer's cursor did not move: free space or name another folder, and export again",

@@ -11,12 +11,12 @@ import orjson
 from numpy.typing import NDArray
 
 from mismartera.engine.state.history import HistoryInterval
-from mismartera.engine.state.snapshot import GapView, Snapshot
+from mismartera.engine.state.snapshot import Snapshot
 
 from .cursor import Cursor
 from .filter import ExportFilter
-from .kind_section import gap_text, number_texts, range_texts
-from .rows import BAR_COLUMNS, DATE, DATETIME, SEPARATOR, row_text, stamp_texts
+from .kind_section import before_rows, gap_text, number_texts, range_text
+from .rows import SEPARATOR, RowTexts, stamp_texts, style_of
 
 Piece = bytes | memoryview
 
@@ -45,6 +45,10 @@ class HistorySection:
         self._codes: list[int] = codes.tolist()
         shown = self._history.intervals.items() if only.passes_section("historical") else ()
         self._intervals = {text: interval for text, interval in shown if only.passes_kind(text)}
+        self._texts = {
+            text: RowTexts(snapshot, text, [day.segment for day in interval.days], past=True)
+            for text, interval in self._intervals.items()
+        }
         self._indicators = self._history.indicators if only.passes_section("historical") else {}
         if since is None or not len(self._history.changed):
             self._new = [since is None] * len(codes)
@@ -82,18 +86,16 @@ class HistorySection:
             yield b",%b:%b" % (orjson.dumps(name), _indicator(values[code]))
 
     def _interval(self, text: str, interval: HistoryInterval, code: int) -> Iterator[Piece]:
-        style = DATE if interval.interval.is_daily else DATETIME
-        yield self._heads(text, interval, style)[code]
+        yield self._heads(text, interval, style_of(text, past=True))[code]
         if interval.count()[code]:
-            yield b',"columns":%b,"data":[\n' % orjson.dumps(BAR_COLUMNS)
+            yield before_rows(text)
             begun = False
             for day in interval.days:
                 start, count = day.segment.span(code)
                 if count:
                     if begun:
                         yield SEPARATOR
-                    encoded = row_text(self._snapshot, day.segment, text, style)
-                    yield encoded.rows(start, start + count)
+                    yield self._texts[text].rows(day.segment, start, start + count)
                     begun = True
             yield b"\n]"
         yield b"}"
@@ -121,19 +123,20 @@ class HistorySection:
         return heads
 
     def _gap_texts(self, interval: HistoryInterval, style: str) -> list[bytes]:
-        n_symbols = len(self._snapshot.symbols)
-        ranges: list[list[bytes]] = [[] for _ in range(n_symbols)]
-        counts = np.zeros(n_symbols, dtype=np.int64)
-        for day in interval.days:
-            if day.gaps is None:
-                continue
-            view = GapView(day.gaps, day.grid, day.grid.n_expected, day.gaps.count, day.gaps.count)
-            labels = stamp_texts(day.grid.expected_starts, style, self._snapshot.timezone)
-            for code, part in range_texts(view, 0, labels, n_symbols).items():
-                ranges[code].append(part)
-            counts += day.gaps.count
-        rows = zip(counts.tolist(), _missing(interval).tolist(), ranges, strict=True)
-        return [gap_text(count, missing, b",".join(parts)) for count, missing, parts in rows]
+        found = [
+            (day.gaps.code, starts[day.gaps.first], starts[day.gaps.last], day.gaps.last - day.gaps.first + 1)
+            for day in interval.days
+            if day.gaps is not None and len(day.gaps.first)
+            for starts in (day.grid.expected_starts,)
+        ]
+        ranges: list[list[bytes]] = [[] for _ in self._snapshot.symbols]
+        if found:
+            code, starts, ends, counts = (np.concatenate(column) for column in zip(*found, strict=True))
+            labels = (stamp_texts(instants, style, self._snapshot.timezone) for instants in (starts, ends))
+            for symbol, start, end, count in zip(code.tolist(), *labels, counts.tolist(), strict=True):
+                ranges[symbol].append(range_text(start, end, count))
+        rows = zip(ranges, _missing(interval).tolist(), strict=True)
+        return [gap_text(len(parts), missing, b",".join(parts)) for parts, missing in rows]
 
     def _date_ranges(self) -> list[bytes]:
         """Return the dates each symbol has data of, over all intervals, as text; kept with the history."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,10 @@ from mismartera.engine.log.segment import Segment
 from mismartera.engine.log.view import LogView
 from mismartera.engine.state.snapshot import GapView, Snapshot, current
 from mismartera.schemas.gaps import GapInfo
-from mismartera.schemas.interval import Interval
 
 from .cursor import Cursor
 from .filter import EVENTS
-from .rows import DATE, EVENT, SEPARATOR, TIME, columns_of, row_text, stamp_texts
+from .rows import SEPARATOR, RowTexts, columns_of, stamp_texts, style_of
 
 Ints = NDArray[np.int64]
 Piece = bytes | memoryview
@@ -42,13 +42,14 @@ class KindSection:
     ----------
     rows : int
         Rows it carries.
+    texts : RowTexts
+        Where the text of its rows comes from; `share_texts` makes it one for several sections.
     """
 
     def __init__(self, snapshot: Snapshot, kind: str, codes: Ints, since: Cursor | None, *, complete: bool) -> None:
         self.kind = kind
         self._snapshot = snapshot
         self._is_event = kind in EVENTS
-        self._style = EVENT if self._is_event else DATE if Interval(kind).is_daily else TIME
         log = snapshot.logs[kind]
         totals = log.visible
         if not log.ordered:
@@ -64,7 +65,13 @@ class KindSection:
         self._ranges = self._new_ranges(since)
         self.rows = sum(self._stop) - sum(self._start)
         self._heads = self._all_heads(codes)
-        self._before_rows = b',"columns":%s,"data":[\n' % orjson.dumps(columns_of(kind))
+        self._before_rows = before_rows(kind)
+        self.texts = RowTexts(snapshot, kind, log.segments)
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """Segments its rows lie in."""
+        return self._log.segments
 
     def shows(self, at: int) -> bool:
         """Return whether a symbol has this section: bars always, ticks and quotes where any exist."""
@@ -108,13 +115,10 @@ class KindSection:
             if low < high:
                 if separator:
                     yield separator
-                yield self._text(segment, code, low, high)
+                begin = int(segment.start[code])
+                yield self.texts.rows(segment, begin + low, begin + high)
                 separator = SEPARATOR
             passed += count
-
-    def _text(self, segment: Segment, code: int, low: int, high: int) -> memoryview:
-        begin = int(segment.start[code])
-        return row_text(self._snapshot, segment, self.kind, self._style).rows(begin + low, begin + high)
 
     def _latest(self, at: int) -> bytes:
         *_, last = self._rows(self._codes[at], self._stop[at] - 1, self._stop[at])
@@ -155,13 +159,32 @@ class KindSection:
         memo: dict[str, Any] = {} if self._snapshot.day is None else self._snapshot.day.memo
         key = f"labels {self.kind}"
         if key not in memo:
-            memo[key] = stamp_texts(view.grid.expected_starts, self._style, self._snapshot.timezone)
+            memo[key] = stamp_texts(view.grid.expected_starts, style_of(self.kind), self._snapshot.timezone)
         labels: list[str] = memo[key]
         return labels
 
 
-def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> dict[int, bytes]:
-    """Return, by symbol code, the text of the ranges that are new or changed since `told` bars were due.
+def share_texts(snapshot: Snapshot, sections: Sequence[KindSection]) -> None:
+    """Have sections whose rows are encoded alike encode them together: a pass costs more than a few rows do."""
+    alike: dict[tuple[object, ...], list[KindSection]] = {}
+    for section in sections:
+        alike.setdefault((style_of(section.kind), columns_of(section.kind)), []).append(section)
+    for group in alike.values():
+        if len(group) > 1:
+            segments = [segment for section in group for segment in section.segments]
+            texts = RowTexts(snapshot, group[0].kind, segments)
+            for section in group:
+                section.texts = texts
+
+
+@lru_cache
+def before_rows(kind: str) -> bytes:
+    """Return what stands between a section's figures and its rows."""
+    return b',"columns":%b,"data":[\n' % orjson.dumps(columns_of(kind))
+
+
+def fresh_ranges(view: GapView, told: int, n_symbols: int) -> tuple[Ints, Ints, Ints]:
+    """Return symbol codes and first and last missing bars of the ranges new or changed since `told` bars were due.
 
     Every range of a symbol whose code is `n_symbols` or more is new: the symbol joined since.
     """
@@ -169,12 +192,21 @@ def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> 
     shown = gaps.ends_at(view.expected)
     news = (gaps.first >= told) | (shown > gaps.ends_at(told)) | (gaps.code >= n_symbols)
     fresh = np.flatnonzero((gaps.first < view.expected) & news)
+    return gaps.code[fresh], gaps.first[fresh], shown[fresh]
+
+
+def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> dict[int, bytes]:
+    """Return the text of those ranges by symbol code; see `fresh_ranges`."""
     texts: dict[int, list[bytes]] = {}
-    rows = zip(gaps.code[fresh].tolist(), gaps.first[fresh].tolist(), shown[fresh].tolist(), strict=True)
-    for code, first, last in rows:
-        text = f'{{"start_time":"{labels[first]}","end_time":"{labels[last]}","bar_count":{last - first + 1}}}'
-        texts.setdefault(code, []).append(text.encode())
+    columns = (values.tolist() for values in fresh_ranges(view, told, n_symbols))
+    for code, first, last in zip(*columns, strict=True):
+        texts.setdefault(code, []).append(range_text(labels[first], labels[last], last - first + 1))
     return {code: b",".join(parts) for code, parts in texts.items()}
+
+
+def range_text(start: str, end: str, count: int) -> bytes:
+    """Return one gap range."""
+    return f'{{"start_time":"{start}","end_time":"{end}","bar_count":{count}}}'.encode()
 
 
 def gap_text(count: int, missing: int, ranges: bytes) -> bytes:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.log.segment import Segment
 from mismartera.engine.state.snapshot import Snapshot
+from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
 
@@ -24,11 +27,15 @@ TIME, DATETIME, DATE, EVENT = "time", "datetime", "date", "event"
 BAR_COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
 TICK_COLUMNS = ("timestamp", "price", "size", "exchange")
 QUOTE_COLUMNS = ("timestamp", "bid", "ask", "bid_size", "ask_size")
+TICKS, QUOTES = "ticks", "quotes"
 SEPARATOR = b",\n"
+_ROW_BYTES = 72  # text and offset of a typical row
+_SMALL_ROWS = 20_000
+_PASS_ROWS = 200_000
 
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _SECOND_US = 1_000_000
-_DAY_S = 86_400
+_HOUR_US = 3_600 * _SECOND_US
+_DAY_US = 24 * _HOUR_US
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,24 +70,91 @@ def columns_of(kind: str) -> tuple[str, ...]:
     return {"ticks": TICK_COLUMNS, "quotes": QUOTE_COLUMNS}.get(kind, BAR_COLUMNS)
 
 
-def row_text(snapshot: Snapshot, segment: Segment, kind: str, style: str) -> RowText:
-    """Return the text of all rows of `segment`; made on first use and kept with it, as the snapshot's cache allows.
+@lru_cache
+def style_of(kind: str, *, past: bool = False) -> str:
+    """Return the style of a data type's timestamps, in the session or in history."""
+    if kind in (TICKS, QUOTES):
+        return EVENT
+    return DATE if Interval(kind).is_daily else DATETIME if past else TIME
+
+
+class RowTexts:
+    """The text of rows for one export: at hand, or encoded as it is asked for.
+
+    Parameters
+    ----------
+    snapshot : Snapshot
+    kind : str
+        Data type of the rows, or one that has the same columns and style.
+    segments : sequence of Segment
+        Those whose rows may be asked for, of one data type or of several that are encoded alike.
+    past : bool
+        Whether they are history.
 
     Notes
     -----
-    Prices are the shortest text that reads back to the same double. First use costs one vectorised pass over the
-    rows; after that the text is at hand.
+    The text of whole segments is made on first use and kept with them, in few vectorised passes. Where the cache's
+    bound could not hold it, only the rows asked for are encoded, and nothing is kept.
     """
-    return snapshot.text_cache.get(segment, style, lambda: _encode(segment, kind, style, snapshot.timezone))
+
+    def __init__(self, snapshot: Snapshot, kind: str, segments: Sequence[Segment], *, past: bool = False) -> None:
+        self._kind = kind
+        self._style = style_of(kind, past=past)
+        self._timezone = snapshot.timezone
+        self._cache = snapshot.text_cache
+        self._segments = segments
+        limit = self._cache.limit_bytes
+        self._keeps = limit is None or sum(segment.rows for segment in segments) * _ROW_BYTES <= limit
+        self._prepared = False
+
+    def rows(self, segment: Segment, start: int, stop: int) -> memoryview:
+        """Return rows ``[start, stop)`` of a segment, separated by commas and newlines."""
+        if not self._keeps:
+            batch = segment.batch.slice(start, stop - start)
+            return encode(batch, self._kind, self._style, self._timezone).rows(0, stop - start)
+        if not self._prepared:
+            self._prepare()
+        text: RowText = self._cache.get(segment, self._style, lambda: self._encoded([segment])[0])
+        return text.rows(start, stop)
+
+    def _prepare(self) -> None:
+        """Encode the small segments that have no text yet, many in one pass: a pass costs more than a few rows do."""
+        self._prepared = True
+        group: list[Segment] = []
+        size = 0
+        for segment in [*self._segments, None]:
+            if segment is not None and (self._style in segment.texts or segment.rows > _SMALL_ROWS):
+                continue
+            if segment is None or size + segment.rows > _PASS_ROWS:
+                for held, text in zip(group, self._encoded(group) if len(group) > 1 else (), strict=False):
+                    self._cache.get(held, self._style, lambda text=text: text)  # type: ignore[misc]
+                group, size = [], 0
+            if segment is not None:
+                group.append(segment)
+                size += segment.rows
+
+    def _encoded(self, segments: Sequence[Segment]) -> list[RowText]:
+        """Encode segments in one pass, and return each one's part of the text."""
+        table = pa.Table.from_batches([segment.batch for segment in segments])
+        whole = encode(table, self._kind, self._style, self._timezone)
+        texts, passed = [], 0
+        for segment in segments:
+            offsets = whole.offsets[passed : passed + segment.rows + 1]
+            begin = int(offsets[0])
+            texts.append(RowText(whole.text[begin : int(offsets[-1])], offsets - begin))
+            passed += segment.rows
+        return texts
 
 
-def _encode(segment: Segment, kind: str, style: str, timezone: ZoneInfo) -> RowText:
-    if not segment.rows:
+def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: ZoneInfo) -> RowText:
+    """Return the text of rows: prices as the shortest text that reads back to the same double."""
+    if not rows.num_rows:
         return RowText(memoryview(b""), np.zeros(1, dtype=np.int64))
     names = columns_of(kind)
-    frame = pl.DataFrame(pl.from_arrow(segment.batch.select(names)))
-    stamps = opened_stamps(segment.column("timestamp"), style, timezone)
-    frame = frame.with_columns(stamps.alias("timestamp"))
+    columns = rows.select(names)
+    frame = pl.DataFrame(pl.from_arrow(columns.combine_chunks() if isinstance(columns, pa.Table) else columns))
+    stamps = frame.get_column("timestamp").to_physical().to_numpy()
+    frame = frame.with_columns(opened_stamps(stamps, style, timezone).alias("timestamp"))
     if "exchange" in names:
         frame = frame.with_columns(_quoted(frame.get_column("exchange")))
     sink = io.BytesIO()
@@ -90,50 +164,64 @@ def _encode(segment: Segment, kind: str, style: str, timezone: ZoneInfo) -> RowT
     return RowText(text, np.concatenate([[0], ends]))
 
 
+_PATTERNS = {TIME: "%H:%M:%S", DATETIME: "%Y-%m-%dT%H:%M:%S", DATE: "%Y-%m-%d", EVENT: "%H:%M:%S%.6f"}
+
+
 def opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Series:
     """Return the first piece of each row: an opening bracket and the quoted timestamp.
 
-    A day has few distinct bar starts, so those are formatted, and the rows pick theirs.
+    Bars have few distinct dates and times of day, so those are formatted, and the rows pick theirs.
     """
-    local = stamps + utc_offsets(stamps, timezone) if style != DATE else stamps
     if style == EVENT:
-        return _moments(local).dt.strftime('["%H:%M:%S%.6f"')
-    seconds = local // _SECOND_US
-    low = int(seconds.min()) // _DAY_S * _DAY_S
-    seconds = seconds - low
-    used = np.flatnonzero(np.bincount(seconds))
-    place = np.zeros(int(used[-1]) + 1, dtype=np.int32)
-    place[used] = np.arange(len(used), dtype=np.int32)
-    pattern = {TIME: '["%H:%M:%S"', DATETIME: '["%Y-%m-%dT%H:%M:%S"', DATE: '["%Y-%m-%d"'}[style]
-    return _moments((used + low) * _SECOND_US).dt.strftime(pattern).gather(pl.Series(place[seconds]))
+        return _formatted(stamps, style, timezone, f'["{_PATTERNS[style]}"')
+    local = stamps + _utc_offsets(stamps, timezone) if style != DATE else stamps
+    days = local // _DAY_US
+    texts: list[pl.Series] = []
+    if style != TIME:
+        dates, place = _distinct(days)
+        mark = "T" if style == DATETIME else '"'
+        texts.append(_formatted(dates * _DAY_US, DATE, timezone, f'["%Y-%m-%d{mark}').gather(place))
+    if style != DATE:
+        times, place = _distinct((local - days * _DAY_US) // _SECOND_US)
+        mark = '["' if style == TIME else ""
+        texts.append(_formatted(times * _SECOND_US, DATE, timezone, f'{mark}%H:%M:%S"').gather(place))
+    return texts[0] if len(texts) == 1 else texts[0] + texts[1]
 
 
 def stamp_texts(stamps: Ints, style: str, timezone: ZoneInfo) -> list[str]:
     """Return bar starts as text, without quotes."""
-    local = stamps + utc_offsets(stamps, timezone) if style != DATE else stamps
-    pattern = {TIME: "%H:%M:%S", DATETIME: "%Y-%m-%dT%H:%M:%S", DATE: "%Y-%m-%d"}[style]
-    return _moments(local).dt.strftime(pattern).to_list()
+    return _formatted(stamps, style, timezone, _PATTERNS[style]).to_list()
 
 
-def utc_offsets(stamps: Ints, timezone: ZoneInfo) -> Ints | int:
-    """Return the zone's offset at each instant in microseconds; one number where it is the same for all."""
-    if not len(stamps):
-        return 0
-    low, high = (_offset(int(edge), timezone) for edge in (stamps.min(), stamps.max()))
-    if low == high and int(stamps.max() - stamps.min()) < 7 * _DAY_S * _SECOND_US:
-        return low
-    moments = pl.Series(stamps).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(timezone.key)
-    offsets = moments.dt.base_utc_offset() + moments.dt.dst_offset()
-    return offsets.dt.total_microseconds().to_numpy()
+def _distinct(numbers: Ints) -> tuple[Ints, NDArray[np.int32]]:
+    """Return the distinct numbers, ascending, and which each row has. O(rows + their span): no sort."""
+    low = int(numbers.min())
+    used = np.flatnonzero(np.bincount(numbers - low))
+    place = np.zeros(int(used[-1]) + 1, dtype=np.int32)
+    place[used] = np.arange(len(used), dtype=np.int32)
+    return used + low, place[numbers - low]
 
 
-def _offset(us: int, timezone: ZoneInfo) -> int:
-    offset = (_EPOCH + dt.timedelta(microseconds=us)).astimezone(timezone).utcoffset()
-    return 0 if offset is None else offset // dt.timedelta(microseconds=1)
+def _utc_offsets(stamps: Ints, timezone: ZoneInfo) -> Ints:
+    """Return the zone's offset at each instant in microseconds; clocks change on the hour, so an hour has one."""
+    hours, place = _distinct(stamps // _HOUR_US)
+    local = (
+        pl.DataFrame({"stamp": hours * _HOUR_US})
+        .select(pl.col("stamp").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(timezone.key))
+        .select(pl.col("stamp").dt.replace_time_zone(None).cast(pl.Int64))
+        .to_series()
+        .to_numpy()
+    )
+    offsets: Ints = (local - hours * _HOUR_US)[place]
+    return offsets
 
 
-def _moments(local_us: Ints) -> pl.Series:
-    return pl.Series(local_us).cast(pl.Datetime("us"))
+def _formatted(stamps: Ints, style: str, timezone: ZoneInfo, pattern: str) -> pl.Series:
+    """Return instants as text in the exchange's zone; a daily bar's date is its label's."""
+    moments = pl.col("stamp").cast(pl.Datetime("us", "UTC"))
+    if style != DATE:
+        moments = moments.dt.convert_time_zone(timezone.key)
+    return pl.DataFrame({"stamp": stamps}).select(moments.dt.strftime(pattern)).to_series()
 
 
 def _quoted(values: pl.Series) -> pl.Series:

@@ -15,7 +15,7 @@ from mismartera.engine.state.snapshot import Snapshot
 from .cursor import Cursor
 from .filter import EVERYTHING, ExportFilter, select
 from .history_section import HistorySection
-from .kind_section import KindSection, number_texts
+from .kind_section import KindSection, number_texts, share_texts
 
 Piece = bytes | memoryview
 
@@ -40,6 +40,10 @@ class SessionSection:
     ----------
     reset : bool
         Whether the session rolled over since the cursor.
+    snapshot, since, complete, only
+        As given.
+    selection : Selection
+        Its symbols.
 
     Notes
     -----
@@ -54,15 +58,16 @@ class SessionSection:
         complete: bool = True,
         only: ExportFilter = EVERYTHING,
     ) -> None:
-        self._snapshot = snapshot
-        self._selection = select(snapshot.symbols, only.symbols)
+        self.snapshot, self.since, self.complete, self.only = snapshot, since, complete, only
+        self.selection = select(snapshot.symbols, only.symbols)
         self.reset = since is not None and since.epoch != snapshot.epoch
         held = None if since is None or self.reset else since
-        codes = self._selection.codes
+        codes = self.selection.codes
         kinds = snapshot.logs if only.passes_section("session") else ()
         self._kinds = [
             KindSection(snapshot, kind, codes, held, complete=complete) for kind in kinds if only.passes_kind(kind)
         ]
+        share_texts(snapshot, self._kinds)
         self._history = HistorySection(snapshot, codes, since, only)
 
     @property
@@ -73,20 +78,20 @@ class SessionSection:
 
     def changed_paths(self) -> list[str]:
         """Return JSON Pointers to the sections that carry rows or gap ranges, sorted."""
-        pointers = self._selection.pointers
+        pointers = self.selection.pointers
         paths = [f"{pointers[at]}/session/data/{kind.kind}" for kind in self._kinds for at in kind.with_news()]
         paths += [f"{pointers[at]}/historical/data/{interval}" for interval, at in self._history.with_news()]
         return sorted(paths)
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the section's JSON text in pieces; row text is referred to, not copied."""
-        names = self._selection.names
+        names = self.selection.names
         yield b'{"_session_active":%s,"_active_symbols":[%s],"session":%s,"symbols":{' % (
-            orjson.dumps(self._snapshot.active),
+            orjson.dumps(self.snapshot.active),
             b",".join(names),
             orjson.dumps(self._session()),
         )
-        heads = self._metric_heads(self._selection.codes)
+        heads = self._metric_heads(self.selection.codes)
         for at, name in enumerate(names):
             yield b'%s%s:{"session":{%s,"data":{' % (b",\n" if at else b"\n", name, heads[at])
             comma = b""
@@ -99,19 +104,24 @@ class SessionSection:
             yield b"}}"
         yield b"}}"
 
+    def head(self) -> dict[str, Any]:
+        """Return the section without its symbols, as plain data."""
+        names = [self.snapshot.symbols[code] for code in self.selection.codes.tolist()]
+        return {"_session_active": self.snapshot.active, "_active_symbols": names, "session": self._session()}
+
     def _session(self) -> dict[str, Any]:
-        snapshot = self._snapshot
+        snapshot = self.snapshot
         local = (_EPOCH + dt.timedelta(microseconds=snapshot.now_us)).astimezone(snapshot.timezone)
         return {
             "date": None if snapshot.session is None else snapshot.session.date,
             "time": None if snapshot.session is None else local.strftime("%H:%M:%S"),
             "active": snapshot.active,
             "ended": snapshot.ended,
-            "symbol_count": len(self._selection.names),
+            "symbol_count": len(self.selection.names),
         }
 
     def _metric_heads(self, codes: NDArray[np.int64]) -> list[bytes]:
-        metrics = self._snapshot.metrics()
+        metrics = self.snapshot.metrics()
         prices = (number_texts(values[codes]) for values in (metrics.high, metrics.low, metrics.vwap))
         return [
             b'"volume":%d,"high":%b,"low":%b,"vwap":%b' % row
@@ -119,8 +129,11 @@ class SessionSection:
         ]
 
 
-def session_data_json(snapshot: Snapshot, symbol: str | None = None) -> dict[str, Any]:
-    """Return the complete ``session_data`` section, of all symbols or of one, as plain data."""
+def session_data_json(
+    snapshot: Snapshot, symbol: str | None = None, since: Cursor | None = None, *, complete: bool = True
+) -> dict[str, Any]:
+    """Return the ``session_data`` section, of all symbols or of one, as plain data; see `SessionSection`."""
     only = EVERYTHING if symbol is None else ExportFilter(symbols=frozenset((symbol,)))
-    section: dict[str, Any] = orjson.loads(b"".join(SessionSection(snapshot, only=only).pieces()))
+    planned = SessionSection(snapshot, None if complete else since, complete=complete, only=only)
+    section: dict[str, Any] = orjson.loads(b"".join(planned.pieces()))
     return section

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import numpy as np
 
 from mismartera.engine.time.clock import Stopwatch
 
@@ -52,19 +51,41 @@ class ExportTiming:
         return self.snapshot_s + self.encode_s + self.write_s + self.sync_s
 
 
+class _Window:
+    """The last 1,000 values of a figure, kept in order, so that a percentile is a look-up."""
+
+    def __init__(self) -> None:
+        self._arrived: deque[float] = deque()
+        self._ordered: list[float] = []
+
+    def add(self, value: float) -> None:
+        if len(self._arrived) == _PERCENTILES_OVER:
+            del self._ordered[bisect_left(self._ordered, self._arrived.popleft())]
+        self._arrived.append(value)
+        insort(self._ordered, value)
+
+    def percentiles(self) -> dict[str, float]:
+        """Return the values that half, and 99 in 100, do not exceed (nearest rank)."""
+        count = len(self._ordered)
+        return {f"p{percent}": self._ordered[-(-count * percent // 100) - 1] for percent in (50, 99)}
+
+
 class ExportLog:
     """Timings of the last 10,000 delivered exports, oldest first. Thread-safe."""
 
     def __init__(self) -> None:
         self._entries: deque[ExportTiming] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
-        self._count = 0
+        self._counts: dict[str, int] = {}
+        self._windows: dict[tuple[str, str], _Window] = {}
 
     def add(self, timing: ExportTiming) -> None:
         """Keep the timing of a delivered export."""
         with self._lock:
             self._entries.append(timing)
-            self._count += 1
+            self._counts[timing.mode] = self._counts.get(timing.mode, 0) + 1
+            for figure, value in (("total_ms", round(timing.total_s * 1e3, 3)), ("bytes", timing.bytes)):
+                self._windows.setdefault((timing.mode, figure), _Window()).add(value)
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the timings as plain data, oldest first, each with ``total_s``."""
@@ -75,21 +96,11 @@ class ExportLog:
     def summary(self) -> dict[str, Any]:
         """Return the number of exports and, by mode, p50 and p99 of milliseconds and bytes over the last 1,000."""
         with self._lock:
-            if not self._entries:
-                return {"count": 0}
-            held = list(self._entries)[-_PERCENTILES_OVER:]
-            summary: dict[str, Any] = {"count": self._count}
-        for mode in ("complete", "delta"):
-            mine = [timing for timing in held if timing.mode == mode]
-            if mine:
-                millis = np.percentile([timing.total_s * 1e3 for timing in mine], (50, 99)).round(3).tolist()
-                sizes = np.percentile([timing.bytes for timing in mine], (50, 99)).tolist()
-                summary[mode] = {"count": len(mine), "total_ms": _pair(millis), "bytes": _pair(sizes)}
-        return summary
-
-
-def _pair(values: list[float]) -> dict[str, float]:
-    return {"p50": values[0], "p99": values[1]}
+            summary: dict[str, Any] = {"count": sum(self._counts.values())}
+            for mode, count in self._counts.items():
+                figures = {figure: self._windows[mode, figure].percentiles() for figure in ("total_ms", "bytes")}
+                summary[mode] = {"count": count} | figures
+            return summary
 
 
 @dataclass(slots=True)

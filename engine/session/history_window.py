@@ -131,7 +131,7 @@ class HistoryWindow:
         extended = self._config.extended_hours
         table = self._data.read_session(source.text, past, symbols)
         grid = session_grid(past, source, extended=extended)
-        segment = stage_bars(table, self._codes, grid, daily=source.is_daily).segment
+        segment = stage_bars(table, self._codes, grid).segment
         if source != interval:
             grid = session_grid(past, interval, extended=extended)
             segment = derive(segment, grid, source.us)

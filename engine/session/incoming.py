@@ -52,9 +52,13 @@ def accept(
     """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`."""
     if bars.schema.names != BAR_SCHEMA.names:
         raise DataError(f"bars have columns {bars.schema.names}: expected {BAR_SCHEMA.names}")
+    types = ", ".join(f"{field.name} {field.type}" for field in BAR_SCHEMA)
     if not bars.num_rows:
         return None, AppendResult(0, 0, 0, 0, 0)
-    batch = bars.cast(BAR_SCHEMA).combine_chunks().to_batches()[0]
+    try:
+        batch = bars.cast(BAR_SCHEMA).combine_chunks().to_batches()[0]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"bars do not fit the schema of bars ({error}): expected {types}, without nulls") from None
     row_codes = _codes_of(batch.column("symbol"), codes)
     columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     _check(batch, columns)

@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mismartera.engine.export.cursor import Cursor
 from mismartera.engine.export.session_section import session_data_json
 from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView, appended
@@ -22,7 +23,7 @@ from mismartera.engine.state.snapshot import Snapshot, current
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
-from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
@@ -94,6 +95,8 @@ class SessionData:
         self.intervals = (self.base, *(interval.text for interval in derived))
         self._codes = {symbol: code for code, symbol in enumerate(self.symbols)}
         self._lock = threading.RLock()
+        self._told: dict[str | None, Cursor] = {}
+        self._told_lock = threading.Lock()
         self._state = _State()
         self._history = History()
         self._day: StagedDay | None = None
@@ -209,9 +212,25 @@ class SessionData:
         code = None if symbol is None else self.code(symbol)
         return self._queue.peek_queue_timestamp(code, None if interval is None else self.interval(interval))
 
-    def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the ``session_data`` section of a complete export as plain data."""
-        return session_data_json(self._snapshot)
+    def to_json(self, complete: bool = True, debug: bool = False, *, symbol: str | None = None) -> dict[str, Any]:
+        """Return the ``session_data`` section of an export as plain data.
+
+        Parameters
+        ----------
+        complete : bool
+            Everything, or the rows that are new since the last call, complete or not, for the same `symbol`.
+        debug : bool
+            Taken as every section's `to_json` does; this one is the same either way.
+        symbol : str, optional
+            Of one symbol; by default of all.
+        """
+        if symbol is not None:
+            self.code(symbol)
+        with self._told_lock:
+            snapshot = self._snapshot
+            section = session_data_json(snapshot, symbol, self._told.get(symbol), complete=complete)
+            self._told[symbol] = Cursor.of(snapshot)
+        return section
 
     # --- writing: the session's life -----------------------------------------------------------------------------
 
@@ -326,8 +345,15 @@ class SessionData:
 
         For more than a few, `append_bars` takes a batch in one pass.
         """
+        missing = [name for name in BAR_SCHEMA.names[1:] if bar.get(name) is None]
+        if missing:
+            raise DataError(f"bar of {symbol} lacks {', '.join(missing)}: expected {', '.join(BAR_SCHEMA.names[1:])}")
         row = {"symbol": [symbol]} | {name: [bar[name]] for name in BAR_SCHEMA.names[1:]}
-        return self.append_bars(interval, pa.table(row, schema=BAR_SCHEMA))
+        try:
+            table = pa.table(row, schema=BAR_SCHEMA)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"bar of {symbol} does not fit the schema of bars: {error}") from None
+        return self.append_bars(interval, table)
 
     def append_bars(self, interval: Interval | int | str, bars: pa.Table) -> AppendResult:
         """Append a batch of bars; they are visible at once.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from mismartera.engine.export.session_section import session_data_json
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
@@ -104,8 +103,8 @@ class SymbolSessionData:
         return self._data.get_bars(self.symbol, interval, part=part)
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return this symbol's part of a complete export as plain data."""
-        exported: dict[str, Any] = session_data_json(self._data.snapshot, self.symbol)["symbols"][self.symbol]
+        """Return this symbol's part of an export as plain data; see `SessionData.to_json`."""
+        exported: dict[str, Any] = self._data.to_json(complete, debug, symbol=self.symbol)["symbols"][self.symbol]
         return exported
 
     def _session_bars(self, interval: str) -> pa.Table:

@@ -126,7 +126,7 @@ class StagedBars:
     dropped: Dropped
 
 
-def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, daily: bool = False) -> StagedBars:
+def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid) -> StagedBars:
     """Turn catalog bars of one session into a segment.
 
     Parameters
@@ -137,8 +137,6 @@ def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, d
         Code of each symbol wanted; rows of other symbols are ignored.
     grid : BucketGrid
         Buckets of the bars' interval in the session.
-    daily : bool
-        Whether the bars are daily ones, whose timestamp is a date's label.
 
     Returns
     -------
@@ -148,7 +146,7 @@ def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, d
     """
     batch, start, count = _by_symbol(table, codes)
     stamps = column(batch, "timestamp")
-    buckets = np.where(stamps == grid.starts[0], 0, -1) if daily else grid.locate(stamps)
+    buckets = grid.number(stamps)
     outside = buckets < 0
     off_grid = grid.starts[buckets] != stamps
     again = _superseded(stamps, start, count)
@@ -163,7 +161,7 @@ def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid, *, d
         count = stop - start
         batch, buckets = batch.filter(pa.array(keep)), buckets[keep]
     available = pa.array(grid.ends[buckets]).view(TIMESTAMP)
-    return StagedBars(Segment(log_bars(batch, available), start, count), buckets.astype(np.int32), dropped)
+    return StagedBars(Segment(log_bars(batch, available), start, count), buckets, dropped)
 
 
 def stage_events(

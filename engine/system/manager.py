@@ -18,8 +18,9 @@ from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.manager import DataManager
 from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
 from mismartera.engine.export.document import Export
-from mismartera.engine.export.files import status_name, write_file
+from mismartera.engine.export.files import status_name
 from mismartera.engine.export.filter import ExportFilter
+from mismartera.engine.export.formats import checked_format, write_export
 from mismartera.engine.export.session_section import Piece
 from mismartera.engine.export.timings import ExportLog
 from mismartera.engine.session.history_window import HistoryWindow
@@ -35,6 +36,7 @@ from mismartera.schemas.config import SessionConfig, load_config
 from mismartera.schemas.errors import CalendarError, StateError
 from mismartera.schemas.interval import Interval
 
+from .json_view import JsonView
 from .marks import mark_streams
 
 _LOG = logging.getLogger(__name__)
@@ -115,6 +117,7 @@ class SystemManager:
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Hooks()
         self._consumers = Consumers()
+        self._views = {False: JsonView("system_json", ["session"]), True: JsonView("system_json_debug")}
         self.export_log = ExportLog()
         self._state = SystemState.INITIALIZED
         self._started_us = self.time_manager.now_us
@@ -257,10 +260,15 @@ class SystemManager:
             self._coordinator.resume()
 
     def stop(self) -> None:
-        """End the run after the step it is in, and all threads; the state stays readable. Further calls do nothing."""
+        """End the run after the step it is in, and all threads; the state stays readable. Further calls do nothing.
+
+        From a hook or an analysis, which the run itself waits for, it asks for the end and returns; `wait` sees it.
+        """
         coordinator = self._coordinator
         if coordinator is not None:
             coordinator.halt()
+            if threading.current_thread() in (coordinator, self.analysis_engine):
+                return
             self._close_workers()
             coordinator.join(_JOIN_S)
         self._close()
@@ -372,38 +380,86 @@ class SystemManager:
         debug: bool = False,
         consumer: str = DEFAULT,
         auto_compress: bool = False,
+        folder: str | Path = STATUS_FOLDER,
+        form: str = "json",
     ) -> Path:
         """Write an export to a file, and acknowledge it once the file is durable.
 
         Parameters
         ----------
         path : str or Path, optional
-            ``.json``, ``.json.gz`` or ``.json.zst``; a file of that name is replaced. By default a new file
-            ``data/status/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.json``.
+            Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
+            folders of tables; none means ``.json``. An export of that name is replaced. By default a new file
+            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``.
         complete, debug, consumer
             See `export`.
         auto_compress : bool
-            Whether a file without a path of its own is gzipped where it would exceed 1 MB.
+            Whether a ``.json`` without a path of its own is gzipped where it would exceed 1 MB.
+        folder : str or Path
+            Where exports without a path of their own go.
+        form : {"json", "json.gz", "json.zst", "arrow", "parquet"}
+            What they are written as.
 
         Returns
         -------
         Path
-            The file.
+            The file or folder.
 
         Raises
         ------
+        UnknownNameError
+            If the form or the consumer does not exist.
         ExportError
             If it could not be written; nothing is left there, and the cursor did not move.
         """
         export = self.export(consumer, complete=complete, debug=debug)
         if path is None:
-            target = STATUS_FOLDER / status_name(self.config.session_name, complete=complete, stamp=self._stamp())
-            written = write_file(target, export.pieces(), replace=False, auto_compress=auto_compress)
+            form = checked_format(form)
+            name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
+            written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
         else:
-            written = write_file(Path(path), export.pieces())
+            written = write_export(Path(path), export)
         self.acknowledge(export)
         self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
         return written.path
+
+    def to_json(self, complete: bool = False, debug: bool = False) -> dict[str, Any]:
+        """Return the state as plain data: by default what is different from the last call.
+
+        Parameters
+        ----------
+        complete : bool
+            Everything.
+        debug : bool
+            Whether historical data, performance and queue depths are told too.
+
+        Returns
+        -------
+        dict
+            An export's sections, ``session_config`` and ``_metadata`` included; see `JsonView.document` for what a
+            difference holds. The first call returns everything.
+
+        Notes
+        -----
+        Calls with `debug` and without are apart: each is compared with the last of its own kind, and its rows go by
+        the cursor of its own consumer, ``"system_json_debug"`` or ``"system_json"``.
+        """
+        view = self._views[debug]
+        with view.lock:
+            self.register_consumer(view.consumer, sections=view.sections)
+            snapshot = self.snapshot
+            export = self._consumers.export(
+                view.consumer,
+                snapshot,
+                lambda: self._sections(snapshot, complete=True, debug=debug),
+                complete=complete,
+                debug=debug,
+                generated_at=self.time_manager.isoformat(snapshot.now_us),
+            )
+            document = view.document(export)
+            self.acknowledge(export)
+            view.delivered()
+        return document
 
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         threads = {
@@ -465,7 +521,9 @@ class SystemManager:
     def _close(self) -> None:
         with self._lock:
             self._close_workers()
-            if self._state in (SystemState.RUNNING, SystemState.PAUSED):
+            if self._state is SystemState.INITIALIZED:
+                self._state = SystemState.STOPPED
+            elif self._state in (SystemState.RUNNING, SystemState.PAUSED):
                 failed = self._coordinator is not None and self._coordinator.error is not None
                 self._state = SystemState.FAILED if failed else SystemState.STOPPED
 

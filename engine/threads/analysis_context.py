@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+@lru_cache(maxsize=8)
+def symbol_series(symbols: tuple[str, ...]) -> pl.Series:
+    """Return the registered symbols as an Enum series, in the order of their codes."""
+    return pl.Series("symbol", symbols, dtype=pl.Enum(symbols))
 
 
 class AnalysisContext:
@@ -68,8 +75,7 @@ class AnalysisContext:
         rows, codes = log.schedule.rows[fresh], log.schedule.codes[fresh]
         order = np.lexsort((codes, log.segment.column("available_at")[rows]))
         frame = pl.DataFrame(pl.from_arrow(log.segment.batch.take(pa.array(rows[order]))))
-        symbols = pl.Series("symbol", codes[order], dtype=pl.UInt32).cast(pl.Enum(self.snapshot.symbols))
-        return frame.insert_column(0, symbols)
+        return frame.insert_column(0, symbol_series(self.snapshot.symbols).gather(codes[order].astype(np.uint32)))
 
     def window(
         self, symbol: str, interval: Interval | int | str | None = None, bars: int | None = None

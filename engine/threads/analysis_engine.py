@@ -136,7 +136,7 @@ class AnalysisEngine(Worker):
         }
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export; debug adds the statistics of each analysis."""
+        """Return the thread's section of an export; debug adds each analysis's figures, `complete` changes nothing."""
         section = super().to_json(complete, debug)
         return section | ({"performance": self.get_statistics()} if debug else {})
 

@@ -42,6 +42,7 @@ class DataProcessor(Worker):
         self._symbols = list(symbols)
         self._codes = {symbol: code for code, symbol in enumerate(symbols)}
         self._events = tuple(events)
+        self._derived = [interval.text for interval in config.generated_intervals]
         self._staged_days = 0
 
     def stage(self, session: TradingSession) -> Future[StagedDay]:
@@ -93,7 +94,7 @@ class DataProcessor(Worker):
         return StagedDay(session, base.text, logs, grids, {}, dropped)
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export."""
-        derived = [interval.text for interval in self._config.generated_intervals]
-        section = super().to_json(complete, debug) | {"_derived_intervals": dict.fromkeys(self._symbols, derived)}
+        """Return the thread's section of an export; debug adds days staged, `complete` changes nothing."""
+        derived = dict.fromkeys(self._symbols, self._derived)
+        section = super().to_json(complete, debug) | {"_derived_intervals": derived}
         return section | ({"performance": {"staged_days": self._staged_days}} if debug else {})

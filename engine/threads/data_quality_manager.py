@@ -43,6 +43,6 @@ class DataQualityManager(Worker):
         return day
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export."""
+        """Return the thread's section of an export; debug adds days scored, `complete` changes nothing."""
         section = super().to_json(complete, debug)
         return section | ({"performance": {"scored_days": self._scored_days}} if debug else {})

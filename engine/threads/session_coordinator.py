@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,8 +108,10 @@ class SessionCoordinator(EngineThread):
                 if self._halt.is_set() or not self._run_session(session):
                     break
         except BaseException as error:  # noqa: BLE001 - kept for whoever waits for the run, with its traceback
-            self.error = error
-            _LOG.error("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
+            # A stop closes the workers, which cancels what the run was waiting for.
+            if not (isinstance(error, CancelledError) and self._halt.is_set()):
+                self.error = error
+                _LOG.error("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
         finally:
             for future in self._ahead:
                 future.cancel()
@@ -147,7 +149,10 @@ class SessionCoordinator(EngineThread):
         self._nudge.set()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export; debug adds phase times, marks and what waits in the queue."""
+        """Return the thread's section of an export; debug adds phase times, marks and what waits in the queue.
+
+        `complete` changes nothing.
+        """
         section = super().to_json(complete, debug) | {"_session_active": self._parts.data.snapshot.active}
         if debug:
             queue = self._parts.data.queue

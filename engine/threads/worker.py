@@ -25,7 +25,15 @@ class EngineThread(threading.Thread):
         return self._running and self.is_alive()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export."""
+        """Return the thread's section of an export.
+
+        Parameters
+        ----------
+        complete : bool
+            Taken as every section's `to_json` does; a thread's is small and the same in both modes.
+        debug : bool
+            Adds what the thread knows of its performance and of what waits for it.
+        """
         info = {"name": self.name, "is_alive": self.is_alive(), "daemon": self.daemon}
         return {"thread_info": info, "_running": self.running}
 
@@ -75,7 +83,7 @@ class Worker(EngineThread):
         return self._inbox.qsize()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
-        """Return the thread's section of an export; debug adds the depth of its queue."""
+        """Return the thread's section of an export; debug adds the depth of its queue, `complete` changes nothing."""
         section = super().to_json(complete, debug)
         return section | ({"queue_depth": self.depth()} if debug else {})
 

@@ -51,6 +51,8 @@ class TimeManager:
         # Three days for two sessions hold the holidays of any year of any exchange.
         earliest = shift_date(start, -(_longest_history(config) * 3 // 2))
         self.calendar = ExchangeCalendar(EXCHANGE_GROUPS[config.exchange_group], earliest, end)
+        # What `to_json` told of the date asked for last: exports ask for the same one all day.
+        self._described: tuple[dt.date, TradingSession | None, dict[str, Any] | None] | None = None
         self._now_us = local_us(start, dt.time(), self.calendar.timezone)
 
     @property
@@ -206,20 +208,25 @@ class TimeManager:
             ``current_time``, and ``current_session``: null on a date without a session.
         """
         us = self.now_us if at_us is None else at_us
-        session = self.get_session(self.to_local(us).date())
+        local = self.to_local(us)
+        known = self._described
+        if known is None or known[0] != local.date():
+            session = self.get_session(local.date())
+            known = self._described = local.date(), session, None if session is None else self._describe(session)
+        _, session, described = known
         return {
-            "current_time": self.isoformat(us),
-            "current_session": None if session is None else self._describe(session, us),
+            "current_time": local.isoformat(),
+            "current_session": None if described is None else described | {"phase": self.phase(us, session)},
         }
 
-    def _describe(self, session: TradingSession, us: int) -> dict[str, Any]:
+    def _describe(self, session: TradingSession) -> dict[str, Any]:
         return {
             "date": session.date.isoformat(),
             "open": self.isoformat(session.open_us),
             "close": self.isoformat(session.close_us),
             "is_early_close": session.is_early_close,
             "timezone": session.timezone,
-            "phase": self.phase(us, session),
+            "phase": "",
             "breaks": [[self.isoformat(start), self.isoformat(stop)] for start, stop in session.breaks()],
         }
 

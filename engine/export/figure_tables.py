@@ -1,0 +1,223 @@
+"""The tables of an export beside its rows: gaps, quality, session metrics, history and indicators."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from mismartera.engine.state.history import HistoryInterval
+from mismartera.engine.state.snapshot import GapView, current
+from mismartera.engine.time.clock import utc_us
+from mismartera.schemas.bars import TIMESTAMP
+from mismartera.schemas.gaps import GapInfo
+
+from .filter import EVENTS
+from .kind_section import fresh_ranges
+from .table_plan import Ints, TablePlan, constant
+from .table_schemas import TABLES
+
+SESSION, HISTORICAL = "session", "historical"
+
+
+def gap_table(plan: TablePlan) -> pa.Table:
+    """Return the gap ranges an export carries: all in a complete one; in a delta those new or changed."""
+    parts = [TABLES["gaps"].empty_table()]
+    for kind in plan.session_kinds:
+        if kind not in EVENTS:
+            parts += [_computed(plan, kind), _by_hand(plan, kind)]
+    for text, interval in plan.history_intervals.items() if plan.fresh_history.any() else ():
+        parts += _past(plan, text, interval)
+    return pa.concat_tables(parts)
+
+
+def _computed(plan: TablePlan, kind: str) -> pa.Table:
+    view, held = plan.snapshot.gaps(kind), plan.held
+    if view is None or not len(view.columns.first):
+        return TABLES["gaps"].empty_table()
+    told = 0 if held is None else view.grid.expected_at(held.now_us)
+    codes, first, last = fresh_ranges(view, told, plan.n_symbols if held is None else held.n_symbols)
+    places = plan.places()
+    places[[code for interval, code in plan.snapshot.set_gaps if interval == kind]] = -1
+    return _ranges(plan, kind, SESSION, places[codes], view, first, last)
+
+
+def _past(plan: TablePlan, text: str, interval: HistoryInterval) -> Iterable[pa.Table]:
+    places = plan.places()
+    places[plan.codes[~plan.fresh_history]] = -1
+    for day in interval.days if interval.missing() is not None else ():
+        if day.gaps is not None:
+            view = GapView(day.gaps, day.grid, day.grid.n_expected, day.gaps.count, day.gaps.count)
+            codes, first, last = fresh_ranges(view, 0, plan.n_symbols)
+            yield _ranges(plan, text, HISTORICAL, places[codes], view, first, last)
+
+
+def _ranges(plan: TablePlan, kind: str, scope: str, places: Ints, view: GapView, first: Ints, last: Ints) -> pa.Table:
+    order = np.argsort(places, kind="stable")
+    order = order[places[order] >= 0]
+    places, first, last = places[order], first[order], last[order]
+    starts, count = view.grid.expected_starts, len(order)
+    columns = [
+        plan.symbols(places), constant(kind, count), _moments(starts[first]), _moments(starts[last]),
+        pa.array(last - first + 1), constant(scope, count), pa.array(np.zeros(count, dtype=np.int32)),
+        pa.nulls(count, TIMESTAMP),
+    ]  # fmt: skip
+    return pa.Table.from_arrays(columns, schema=TABLES["gaps"])
+
+
+def _by_hand(plan: TablePlan, kind: str) -> pa.Table:
+    places = plan.places()
+    held = [
+        (int(places[code]), gap)
+        for (interval, code), gaps in plan.snapshot.set_gaps.items()
+        if interval == kind and places[code] >= 0
+        for gap in gaps
+    ]
+    held.sort(key=lambda pair: pair[0])
+    gaps = [gap for _, gap in held]
+    columns = [
+        plan.symbols(np.array([place for place, _ in held], dtype=np.int64)),
+        constant(kind, len(held)),
+        _moments(_instants(plan, [gap.start_time for gap in gaps])),
+        _moments(_instants(plan, [gap.end_time for gap in gaps])),
+        pa.array([gap.bar_count for gap in gaps], pa.int64()),
+        constant(SESSION, len(held)),
+        pa.array([gap.retry_count for gap in gaps], pa.int32()),
+        pa.array([_last_retry(gap) for gap in gaps], TIMESTAMP),
+    ]
+    return pa.Table.from_arrays(columns, schema=TABLES["gaps"])
+
+
+def _last_retry(gap: GapInfo) -> int | None:
+    return None if gap.last_retry is None else utc_us(gap.last_retry)
+
+
+def _instants(plan: TablePlan, moments: list[dt.datetime]) -> Ints:
+    """Return moments as UTC microseconds; naive ones are local to the exchange."""
+    zone = plan.snapshot.timezone
+    return np.array([utc_us(m if m.tzinfo else m.replace(tzinfo=zone)) for m in moments], dtype=np.int64)
+
+
+def quality_table(plan: TablePlan) -> pa.Table:
+    """Return one row per symbol, data type and scope that the export tells of."""
+    parts = [_session_quality(plan, kind) for kind in plan.session_kinds]
+    if plan.fresh_history.any():
+        parts += [_past_quality(plan, text, interval) for text, interval in plan.history_intervals.items()]
+    return pa.concat_tables([TABLES["quality"].empty_table(), *parts])
+
+
+def _session_quality(plan: TablePlan, kind: str) -> pa.Table:
+    log, codes = plan.snapshot.logs[kind], plan.codes
+    totals = (log.visible if log.ordered else current(log).count)[codes]
+    places = np.arange(len(codes))
+    if kind in EVENTS:
+        places = np.flatnonzero(totals > 0)
+        return _quality(plan, places, kind, SESSION, {"total_count": pa.array(totals[places])})
+    view = plan.snapshot.gaps(kind)
+    known = np.full(len(codes), view is not None)
+    counts = np.zeros(len(codes), dtype=np.int64) if view is None else view.visible[codes]
+    missing = np.zeros(len(codes), dtype=np.int64) if view is None else view.missing[codes]
+    place_of = plan.places()
+    for (interval, code), gaps in plan.snapshot.set_gaps.items():
+        if interval == kind and (at := place_of[code]) >= 0:
+            known[at], counts[at], missing[at] = True, len(gaps), sum(gap.bar_count for gap in gaps)
+    figures = {
+        "quality": _floats(plan.snapshot.quality(kind)[codes]),
+        "total_count": pa.array(totals),
+        "gap_count": pa.array(counts, mask=~known),
+        "missing_bars": pa.array(missing, mask=~known),
+        "generated": pa.repeat(pa.scalar(kind in plan.snapshot.generated), len(codes)),
+    }
+    return _quality(plan, places, kind, SESSION, figures)
+
+
+def _past_quality(plan: TablePlan, text: str, interval: HistoryInterval) -> pa.Table:
+    places = np.flatnonzero(plan.fresh_history)
+    codes = plan.codes[places]
+    quality, missing = interval.quality(), interval.missing()
+    figures = {
+        "total_count": pa.array(interval.count()[codes]),
+        "generated": pa.repeat(pa.scalar(interval.generated), len(codes)),
+    }
+    if quality is not None and missing is not None:
+        counts = np.sum([day.gaps.count for day in interval.days if day.gaps is not None], axis=0)
+        figures |= {
+            "quality": _floats(quality[codes]),
+            "gap_count": pa.array(counts[codes]),
+            "missing_bars": pa.array(missing[codes]),
+        }
+    return _quality(plan, places, text, HISTORICAL, figures)
+
+
+def _quality(plan: TablePlan, places: Ints, kind: str, scope: str, figures: dict[str, pa.Array]) -> pa.Table:
+    schema, count = TABLES["quality"], len(places)
+    columns = {"symbol": plan.symbols(places), "interval": constant(kind, count), "scope": constant(scope, count)}
+    columns |= figures
+    arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def metrics_table(plan: TablePlan) -> pa.Table:
+    """Return volume, high, low and vwap of each symbol."""
+    metrics, codes = plan.snapshot.metrics(), plan.codes
+    prices = (_floats(values[codes]) for values in (metrics.high, metrics.low, metrics.vwap))
+    columns = [plan.symbols(np.arange(len(codes))), pa.array(metrics.volume[codes]), *prices]
+    return pa.Table.from_arrays(columns, schema=TABLES["session_metrics"])
+
+
+def history_table(plan: TablePlan) -> pa.Table:
+    """Return, for each symbol, which dates its history has data of, and whether this export carries it."""
+    history, count = plan.snapshot.history, len(plan.codes)
+    dates = sorted({day.date for interval in history.intervals.values() for day in interval.days})
+    row_of = {date: row for row, date in enumerate(dates)}
+    held = np.zeros((len(dates) + 1, plan.n_symbols), dtype=bool)
+    for interval in history.intervals.values():
+        for day in interval.days:
+            held[row_of[day.date], : day.segment.n_symbols] |= day.segment.count > 0
+    held = held[:-1, plan.codes]
+    days = held.sum(axis=0).astype(np.int32)
+    calendar = np.array([*dates, dt.date(1970, 1, 1)], dtype="datetime64[D]")
+    some = days > 0
+    first = np.argmax(held, axis=0) if len(dates) else np.zeros(count, dtype=np.int64)
+    last = len(dates) - 1 - np.argmax(held[::-1], axis=0) if len(dates) else first
+    columns = [
+        plan.symbols(np.arange(count)),
+        pa.repeat(pa.scalar(history.loaded), count),
+        pa.array(plan.fresh_history),
+        pa.array(calendar[first], mask=~some),
+        pa.array(calendar[last], mask=~some),
+        pa.array(days),
+    ]
+    return pa.Table.from_arrays(columns, schema=TABLES["history"])
+
+
+def indicator_table(plan: TablePlan) -> pa.Table:
+    """Return the indicators of the symbols whose history is carried: one row per figure."""
+    places = np.flatnonzero(plan.fresh_history)
+    parts = [TABLES["indicators"].empty_table()]
+    indicators = plan.snapshot.history.indicators if plan.shows_history and len(places) else {}
+    for name, values in indicators.items():
+        chosen: NDArray[Any] = values[plan.codes[places]]
+        width = 1 if chosen.ndim == 1 else chosen.shape[1]
+        minutes = np.tile(np.arange(width, dtype=np.int32), len(places))
+        columns = [
+            plan.symbols(np.repeat(places, width)),
+            constant(name, len(minutes)),
+            pa.nulls(len(minutes), pa.int32()) if chosen.ndim == 1 else pa.array(minutes),
+            _floats(chosen.ravel()),
+        ]
+        parts.append(pa.Table.from_arrays(columns, schema=TABLES["indicators"]))
+    return pa.concat_tables(parts)
+
+
+def _floats(values: NDArray[np.float64]) -> pa.Array:
+    """Return doubles, those that are not finite as nulls."""
+    return pa.array(values, mask=~np.isfinite(values))
+
+
+def _moments(us: Ints) -> pa.Array:
+    return pa.array(us).view(TIMESTAMP)

@@ -1,0 +1,65 @@
+"""The forms an export can take on disk, and the writer of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mismartera.schemas.errors import UnknownNameError
+
+from .arrow_files import FOLDERS, write_folder
+from .document import Export
+from .files import Written, write_file
+
+FORMATS = ("json", "json.gz", "json.zst", *FOLDERS)
+"""Names of the forms; each is also the suffix of its file or folder."""
+
+
+def format_of(path: Path) -> str:
+    """Return the form a path's suffix names.
+
+    Raises
+    ------
+    UnknownNameError
+        If it names none; the message lists those there are.
+    """
+    for form in FORMATS:
+        if path.name.endswith(f".{form}"):
+            return form
+    suffix = "".join(path.suffixes[-2:]).removeprefix(".")
+    raise UnknownNameError(
+        "export format", suffix, FORMATS, hint=f"name the file {path.name.split('.')[0] or 'state'}.json, or so"
+    )
+
+
+def checked_format(form: str) -> str:
+    """Return `form` if it is one of `FORMATS`; raises `UnknownNameError`."""
+    if form not in FORMATS:
+        raise UnknownNameError("export format", form, FORMATS)
+    return form
+
+
+def write_export(path: Path, export: Export, *, replace: bool = True, auto_compress: bool = False) -> Written:
+    """Write an export in the form its path's suffix names: JSON where it has none. It appears whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    export : Export
+    replace : bool
+        Whether what is there is replaced; else the new one takes the first free suffix ``_2``, ``_3``, …
+    auto_compress : bool
+        Whether a ``.json`` that turns out above 1 MB becomes a ``.json.gz``.
+
+    Raises
+    ------
+    UnknownNameError
+        If the suffix names no form.
+    ExportError
+        If it could not be written; nothing is left there.
+    """
+    if not path.suffix:
+        path = path.with_name(f"{path.name}.json")
+    form = format_of(path)
+    if form in FOLDERS:
+        return write_folder(path, export, replace=replace)
+    return write_file(path, export.pieces(), replace=replace, auto_compress=auto_compress)

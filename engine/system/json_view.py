@@ -1,0 +1,93 @@
+"""`JsonView`: exports as `SystemManager.to_json` tells them, the small sections reduced to what changed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from mismartera.engine.export.diff_tracker import DiffTracker
+from mismartera.engine.export.document import Export
+
+_ROWS = ("count", "columns", "data")
+_ALWAYS_HISTORY = ("loaded", "date_range")
+
+
+class JsonView:
+    """One reader of `SystemManager.to_json`: a consumer of its own for rows, and a tracker for all else.
+
+    Parameters
+    ----------
+    consumer : str
+        The consumer whose cursor says which rows are new.
+    sections : sequence of {"session", "historical"}, optional
+        Whose rows it is told; by default both.
+
+    Attributes
+    ----------
+    lock : threading.Lock
+        Held from making an export to `delivered`, so that calls are told one after another.
+    """
+
+    def __init__(self, consumer: str, sections: Sequence[str] | None = None) -> None:
+        self.consumer = consumer
+        self.sections = sections
+        self.lock = threading.Lock()
+        self._tracker = DiffTracker()
+        self._told: dict[str, Any] = {}
+
+    def document(self, export: Export) -> dict[str, Any]:
+        """Return an export as plain data: whole if it is complete, else what changed.
+
+        Notes
+        -----
+        In a difference, rows, columns, ``count`` and gap ranges stand where there are new ones, as in a delta export.
+        Of the rest stands what is different from the last call, and ``null`` for what is gone. ``changed_paths``
+        names both. Cost: O(symbols x intervals) and what is new.
+        """
+        sections: dict[str, Any] = orjson.loads(orjson.dumps(dict(export.sections)))
+        session: dict[str, Any] = orjson.loads(b"".join(export.session.pieces()))
+        metadata = dict(export.metadata)
+        if export.complete:
+            whole = {"_metadata": metadata, **sections, "session_data": session}
+            document: dict[str, Any] = orjson.loads(orjson.dumps(whole))
+        rows = _take_rows(session)
+        self._told = {**sections, "session_data": session}
+        if not export.complete:
+            diff, paths = self._tracker.compute_diff(self._told)
+            for path, values in rows:
+                _put(diff, path, values)
+            metadata["changed_paths"] = sorted({*paths, *metadata["changed_paths"]})
+            document = {"_metadata": orjson.loads(orjson.dumps(metadata)), **diff}
+        return document
+
+    def delivered(self) -> None:
+        """Keep what the last document was made of as what the next is compared with."""
+        self._tracker.update_snapshot(self._told)
+
+
+def _take_rows(session: dict[str, Any]) -> list[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Take rows, gap ranges and history out of ``session_data``; return those that hold any, each with its path."""
+    taken: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+    for symbol, part in session["symbols"].items():
+        place = ("session_data", "symbols", symbol)
+        for kind, section in part["session"]["data"].items():
+            rows = {name: section.pop(name) for name in _ROWS if name in section}
+            if rows["count"]:
+                taken.append(((*place, "session", "data", kind), rows))
+            ranges = section["gaps"].pop("ranges") if "gaps" in section else []
+            if ranges:
+                taken.append(((*place, "session", "data", kind, "gaps"), {"ranges": ranges}))
+        history = part["historical"]
+        past = {name: history.pop(name) for name in list(history) if name not in _ALWAYS_HISTORY}
+        if past["data"] or len(past) > 1:
+            taken.append(((*place, "historical"), past))
+    return taken
+
+
+def _put(document: dict[str, Any], path: tuple[str, ...], values: dict[str, Any]) -> None:
+    for token in path:
+        document = document.setdefault(token, {})
+    document.update(values)

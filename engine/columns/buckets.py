@@ -62,7 +62,7 @@ class BucketGrid:
 
     def expected_at(self, now_us: int) -> int:
         """Return how many bars are expected to exist at `now_us`: those whose end is at or before it."""
-        return int(np.searchsorted(self.expected_ends, now_us, side="right"))
+        return int(self.expected_ends.searchsorted(now_us, side="right"))
 
     def locate(self, timestamps: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the bucket number of each timestamp, -1 where it falls into none.

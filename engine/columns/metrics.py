@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from mismartera.engine.log.segment import Segment
@@ -41,24 +41,26 @@ class RunningMetrics:
 
     @classmethod
     def of(cls, bars: Segment) -> RunningMetrics:
-        """Accumulate the rows of `bars` within each symbol, in order. Cost: O(rows), once per segment.
+        """Accumulate the rows of `bars` within each symbol, in order.
 
         Notes
         -----
+        O(rows) and four NumPy calls per symbol, once per day: a running sum over all symbols at once would carry the
+        rounding of one into the next.
         vwap = Σ((high + low + close) / 3 × volume) / Σ volume, summed in the order of the rows.
         """
         high, low, close, volume = (bars.column(name) for name in ("high", "low", "close", "volume"))
-        # NumPy divides; Polars would multiply by the inverse of 3, which differs in the last digit.
         with np.errstate(over="ignore"):
             turnover = (high + low + close) / 3.0 * volume
-        frame = pl.DataFrame({"code": bars.codes(), "high": high, "low": low, "volume": volume, "turnover": turnover})
-        running = frame.select(
-            pl.col("volume").cum_sum().over("code"),
-            pl.col("high").cum_max().over("code"),
-            pl.col("low").cum_min().over("code"),
-            pl.col("turnover").cum_sum().over("code"),
-        )
-        return cls(*(running[name].to_numpy() for name in ("volume", "high", "low", "turnover")))
+        sources = ((np.add, volume), (np.maximum, high), (np.minimum, low), (np.add, turnover))
+        running: list[Any] = [np.empty_like(values) for _, values in sources]
+        spans = [
+            slice(start, start + count) for start, count in zip(bars.start.tolist(), bars.count.tolist(), strict=True)
+        ]
+        for (step, values), made in zip(sources, running, strict=True):
+            for span in spans:
+                step.accumulate(values[span], out=made[span])
+        return cls(*running)
 
     def at(self, start: Ints, visible: Ints) -> SessionMetrics:
         """Return the metrics while the first `visible` rows of each symbol show. Cost: O(symbols)."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.state.snapshot import GapView, Snapshot
+from mismartera.engine.state.staging import StagedDay
+from mismartera.schemas.gaps import GapInfo
 
 Ints = NDArray[np.int64]
 
@@ -29,6 +31,10 @@ class Cursor:
         By data type: int64 array of row offsets, one entry per symbol code.
     history : int
         Version of the history that was sent.
+    day : StagedDay or None
+        Whose gaps were told, up to `now_us`.
+    set_gaps : mapping
+        Gaps set by hand that were told.
     """
 
     epoch: int
@@ -36,12 +42,28 @@ class Cursor:
     n_symbols: int
     offsets: Mapping[str, Ints]
     history: int
+    day: StagedDay | None = None
+    set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Cursor:
         """Return the cursor of a consumer that holds all of `snapshot`. Cost: references, no rows."""
         offsets = {kind: log.visible for kind, log in snapshot.logs.items()}
-        return cls(snapshot.epoch, snapshot.now_us, len(snapshot.symbols), offsets, snapshot.history.version)
+        return cls(
+            snapshot.epoch,
+            snapshot.now_us,
+            len(snapshot.symbols),
+            offsets,
+            snapshot.history.version,
+            snapshot.day,
+            snapshot.set_gaps,
+        )
+
+    def gap_view(self, kind: str) -> GapView | None:
+        """Return the computed gaps of an interval as they were told; None where there were none."""
+        if self.day is None or kind not in self.day.gaps:
+            return None
+        return GapView.at(self.day.gaps[kind], self.day.grids[kind], self.now_us)
 
     def lag_rows(self, snapshot: Snapshot) -> int:
         """Return how many session rows `snapshot` shows beyond this cursor."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import GapView, current
-from mismartera.engine.time.clock import utc_us
 from mismartera.schemas.bars import TIMESTAMP
-from mismartera.schemas.gaps import GapInfo
 
 from .filter import EVENTS
-from .kind_section import fresh_ranges
+from .ranges import GapRange, fresh_ranges, ranges_by_hand
 from .table_plan import Ints, TablePlan, constant
 from .table_schemas import TABLES
 
@@ -25,24 +23,26 @@ SESSION, HISTORICAL = "session", "historical"
 
 
 def gap_table(plan: TablePlan) -> pa.Table:
-    """Return the gap ranges an export carries: all in a complete one; in a delta those new or changed."""
+    """Return the gap ranges an export carries: all in a complete one; in a delta those new, changed or gone."""
     parts = [TABLES["gaps"].empty_table()]
     for kind in plan.session_kinds:
         if kind not in EVENTS:
-            parts += [_computed(plan, kind), _by_hand(plan, kind)]
+            by_hand = ranges_by_hand(plan.snapshot, plan.held, kind)
+            parts += [_computed(plan, kind, list(by_hand)), _by_hand(plan, kind, by_hand)]
     for text, interval in plan.history_intervals.items() if plan.fresh_history.any() else ():
         parts += _past(plan, text, interval)
     return pa.concat_tables(parts)
 
 
-def _computed(plan: TablePlan, kind: str) -> pa.Table:
+def _computed(plan: TablePlan, kind: str, besides: list[int]) -> pa.Table:
+    """Return the computed ranges of all symbols but those whose codes are `besides`."""
     view, held = plan.snapshot.gaps(kind), plan.held
     if view is None or not len(view.columns.first):
         return TABLES["gaps"].empty_table()
     told = 0 if held is None else view.grid.expected_at(held.now_us)
     codes, first, last = fresh_ranges(view, told, plan.n_symbols if held is None else held.n_symbols)
     places = plan.places()
-    places[[code for interval, code in plan.snapshot.set_gaps if interval == kind]] = -1
+    places[besides] = -1
     return _ranges(plan, kind, SESSION, places[codes], view, first, last)
 
 
@@ -69,37 +69,22 @@ def _ranges(plan: TablePlan, kind: str, scope: str, places: Ints, view: GapView,
     return pa.Table.from_arrays(columns, schema=TABLES["gaps"])
 
 
-def _by_hand(plan: TablePlan, kind: str) -> pa.Table:
-    places = plan.places()
-    held = [
-        (int(places[code]), gap)
-        for (interval, code), gaps in plan.snapshot.set_gaps.items()
-        if interval == kind and places[code] >= 0
-        for gap in gaps
-    ]
+def _by_hand(plan: TablePlan, kind: str, by_hand: Mapping[int, Sequence[GapRange]]) -> pa.Table:
+    place_of = plan.places().tolist()
+    held = [(place_of[code], gap) for code, gaps in by_hand.items() if place_of[code] >= 0 for gap in gaps]
     held.sort(key=lambda pair: pair[0])
     gaps = [gap for _, gap in held]
     columns = [
         plan.symbols(np.array([place for place, _ in held], dtype=np.int64)),
         constant(kind, len(held)),
-        _moments(_instants(plan, [gap.start_time for gap in gaps])),
-        _moments(_instants(plan, [gap.end_time for gap in gaps])),
+        _moments(np.array([gap.start_us for gap in gaps], dtype=np.int64)),
+        _moments(np.array([gap.end_us for gap in gaps], dtype=np.int64)),
         pa.array([gap.bar_count for gap in gaps], pa.int64()),
         constant(SESSION, len(held)),
         pa.array([gap.retry_count for gap in gaps], pa.int32()),
-        pa.array([_last_retry(gap) for gap in gaps], TIMESTAMP),
+        pa.array([gap.last_retry_us for gap in gaps], TIMESTAMP),
     ]
     return pa.Table.from_arrays(columns, schema=TABLES["gaps"])
-
-
-def _last_retry(gap: GapInfo) -> int | None:
-    return None if gap.last_retry is None else utc_us(gap.last_retry)
-
-
-def _instants(plan: TablePlan, moments: list[dt.datetime]) -> Ints:
-    """Return moments as UTC microseconds; naive ones are local to the exchange."""
-    zone = plan.snapshot.timezone
-    return np.array([utc_us(m if m.tzinfo else m.replace(tzinfo=zone)) for m in moments], dtype=np.int64)
 
 
 def quality_table(plan: TablePlan) -> pa.Table:

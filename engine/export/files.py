@@ -112,9 +112,10 @@ def _put(partial: Path, path: Path, *, replace: bool) -> Path:
     if replace:
         os.replace(partial, path)
         return path
-    stem, suffix = path.name.split(".", 1)
+    suffix = next((end for end in (".json.gz", ".json.zst", ".json") if path.name.endswith(end)), path.suffix)
+    stem = path.name.removesuffix(suffix)
     for number in itertools.count(1):
-        candidate = path if number == 1 else path.with_name(f"{stem}_{number}.{suffix}")
+        candidate = path if number == 1 else path.with_name(f"{stem}_{number}{suffix}")
         try:
             os.link(partial, candidate)
         except FileExistsError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from mismartera.engine.state.snapshot import Snapshot
 
 from .cursor import Cursor
 from .filter import ExportFilter
-from .kind_section import before_rows, gap_text, number_texts, range_text
+from .kind_section import before_rows, number_texts
+from .ranges import gap_text, range_text
 from .rows import SEPARATOR, RowTexts, stamp_texts, style_of
 
 Piece = bytes | memoryview
@@ -69,36 +69,36 @@ class HistorySection:
             found += [(text, at) for at, code in enumerate(self._codes) if self._new[at] and some[code]]
         return found
 
-    def pieces(self, at: int) -> Iterator[Piece]:
-        """Yield the members of a symbol's ``historical`` object."""
+    def parts(self, at: int) -> list[Piece]:
+        """Return the members of a symbol's ``historical`` object in pieces; row text is referred to, not copied."""
         code = self._codes[at]
         loaded = b"true" if self._history.loaded else b"false"
         head = b'"loaded":%b,"date_range":%b,"data":{' % (loaded, self._date_ranges()[code])
         if not self._new[at]:
-            yield head + b"}"
-            return
-        yield head
+            return [head, b"}"]
+        parts: list[Piece] = [head]
         for place, (text, interval) in enumerate(self._intervals.items()):
-            yield b"," if place else b""
-            yield from self._interval(text, interval, code)
-        yield b"}"
-        for name, values in self._indicators.items():
-            yield b",%b:%b" % (orjson.dumps(name), _indicator(values[code]))
+            if place:
+                parts.append(b",")
+            parts += self._interval(text, interval, code)
+        parts.append(b"}")
+        parts += [
+            b",%b:%b" % (orjson.dumps(name), _indicator(values[code])) for name, values in self._indicators.items()
+        ]
+        return parts
 
-    def _interval(self, text: str, interval: HistoryInterval, code: int) -> Iterator[Piece]:
-        yield self._heads(text, interval, style_of(text, past=True))[code]
-        if interval.count()[code]:
-            yield before_rows(text)
-            begun = False
-            for day in interval.days:
-                start, count = day.segment.span(code)
-                if count:
-                    if begun:
-                        yield SEPARATOR
-                    yield self._texts[text].rows(day.segment, start, start + count)
-                    begun = True
-            yield b"\n]"
-        yield b"}"
+    def _interval(self, text: str, interval: HistoryInterval, code: int) -> list[Piece]:
+        head = self._heads(text, interval, style_of(text, past=True))[code]
+        if not interval.count()[code]:
+            return [head, b"}"]
+        parts: list[Piece] = [head, before_rows(text)]
+        texts = self._texts[text]
+        for day in interval.days:
+            start, count = day.segment.span(code)
+            if count:
+                parts += (texts.rows(day.segment, start, start + count), SEPARATOR)
+        parts[-1] = b"\n]}"
+        return parts
 
     def _heads(self, text: str, interval: HistoryInterval, style: str) -> list[bytes]:
         """Return what stands before the rows, of every symbol; a window of history never changes, so it is kept."""

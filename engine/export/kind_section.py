@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import orjson
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 from mismartera.engine.log.segment import Segment
 from mismartera.engine.log.view import LogView
 from mismartera.engine.state.snapshot import GapView, Snapshot, current
-from mismartera.schemas.gaps import GapInfo
 
 from .cursor import Cursor
 from .filter import EVENTS
+from .ranges import fresh_ranges, gap_text, range_objects, range_text, ranges_by_hand
 from .rows import SEPARATOR, RowTexts, columns_of, stamp_texts, style_of
 
 Ints = NDArray[np.int64]
@@ -58,110 +57,160 @@ class KindSection:
             if complete:
                 log = LogView((merged,), merged.count, log.schema)
         self._log = log
-        self._codes: list[int] = codes.tolist()
-        self._stop: list[int] = log.visible[codes].tolist()
-        self._start = self._held(since, codes)
-        self._totals: list[int] = totals[codes].tolist()
-        self._ranges = self._new_ranges(since)
-        self.rows = sum(self._stop) - sum(self._start)
-        self._heads = self._all_heads(codes)
-        self._before_rows = before_rows(kind)
+        self._codes = codes
+        self._totals = totals
+        held = _held(since, kind, log.visible)
+        self._held = held
+        self._moved = held is not log.visible
+        self.rows = int((log.visible[codes] - held[codes]).sum()) if self._moved else 0
         self.texts = RowTexts(snapshot, kind, log.segments)
+        self._ranges = self._new_ranges(since)
 
     @property
     def segments(self) -> tuple[Segment, ...]:
         """Segments its rows lie in."""
         return self._log.segments
 
-    def shows(self, at: int) -> bool:
-        """Return whether a symbol has this section: bars always, ticks and quotes where any exist."""
-        return not self._is_event or self._totals[at] > 0
-
     def with_news(self) -> list[int]:
         """Return the places of the symbols whose section carries rows or gap ranges."""
-        ranges, codes = self._ranges, self._codes
-        pairs = enumerate(zip(self._start, self._stop, strict=True))
-        return [at for at, (start, stop) in pairs if stop > start or codes[at] in ranges]
-
-    def pieces(self, at: int, before: bytes) -> Iterator[Piece]:
-        """Yield `before`, then a symbol's ``"1m": {…}``."""
-        start, stop = self._start[at], self._stop[at]
-        if start == stop and not self._is_event:
-            yield b"%b%b}" % (before, self._heads[at])
-            return
-        yield before + self._heads[at]
-        if start < stop:
-            yield self._before_rows
-            yield from self._rows(self._codes[at], start, stop)
-            yield b"\n]"
-        if self._is_event:
-            yield b',"latest":' + self._latest(at)
-        yield b"}"
-
-    def _held(self, since: Cursor | None, codes: Ints) -> list[int]:
-        held = None if since is None else since.offsets.get(self.kind)
-        if held is None:
-            return [0] * len(codes)
-        if len(held) < len(self._log.visible):
-            held = np.concatenate([held, np.zeros(len(self._log.visible) - len(held), dtype=np.int64)])
-        places: list[int] = held[codes].tolist()
+        if not self._moved and not self._ranges:
+            return []
+        news = self._log.visible[self._codes] > self._held[self._codes]
+        if self._ranges:
+            told = np.zeros(len(self._totals), dtype=bool)
+            told[list(self._ranges)] = True
+            news |= told[self._codes]
+        places: list[int] = np.flatnonzero(news).tolist()
         return places
 
-    def _rows(self, code: int, start: int, stop: int) -> Iterator[Piece]:
-        passed, separator = 0, b""
+    def parts(self) -> list[list[Piece]]:
+        """Return, for each symbol in the export's order, the pieces of its ``"1m": {…}``.
+
+        An empty list where a symbol has no ticks or quotes. Row text is referred to, not copied.
+        """
+        if not self._moved and not self._ranges and not self._is_event:
+            return self._quiet_parts()
+        heads = self._heads()
+        rows = self._row_texts()
+        before = before_rows(self.kind)
+        if self._is_event:
+            latest = self._latest()
+            return [
+                [] if not end else [head, before, *text, b"\n]", end] if text else [head, end]
+                for head, text, end in zip(heads, rows, latest, strict=True)
+            ]
+        return [
+            [head, before, *text, b"\n]}"] if text else [head, b"}"] for head, text in zip(heads, rows, strict=True)
+        ]
+
+    def _quiet_parts(self) -> list[list[Piece]]:
+        """Return the parts while nothing is new; the same between two closings of the interval, so they are kept."""
+        snapshot, key = self._snapshot, f"quiet {self.kind}"
+        state = self._totals, snapshot.gaps(self.kind), self._codes, snapshot.set_quality, snapshot.set_gaps
+        held = snapshot.shared_memo.get(key)
+        if held is None or any(was is not now for was, now in zip(held[0], state, strict=True)):
+            parts: list[list[Piece]] = [[head, b"}"] for head in self._heads()]
+            held = snapshot.shared_memo[key] = state, parts
+        kept: list[list[Piece]] = held[1]
+        return kept
+
+    def _row_texts(self) -> list[list[memoryview | bytes]]:
+        """Return the text of each symbol's new rows: one piece per segment that has some, with separators between."""
+        codes = self._codes
+        start, stop = self._held[codes], self._log.visible[codes]
+        texts: list[list[memoryview | bytes]] = [[] for _ in range(len(codes))]
+        if not self._moved:
+            return texts
+        passed = np.zeros_like(start)
         for segment in self._log.segments:
-            count = int(segment.count[code]) if code < segment.n_symbols else 0
-            low, high = max(start - passed, 0), min(stop - passed, count)
-            if low < high:
-                if separator:
-                    yield separator
-                begin = int(segment.start[code])
-                yield self.texts.rows(segment, begin + low, begin + high)
-                separator = SEPARATOR
+            wide = segment.widened(len(self._totals))
+            count = wide.count[codes]
+            low = np.clip(start - passed, 0, count)
+            high = np.clip(stop - passed, 0, count)
+            some = np.flatnonzero(high > low)
+            begin = wide.start[codes[some]]
+            pieces = self.texts.pieces(segment, begin + low[some], begin + high[some])
+            for at, piece in zip(some.tolist(), pieces, strict=True):
+                if texts[at]:
+                    texts[at].append(SEPARATOR)
+                texts[at].append(piece)
             passed += count
+        return texts
 
-    def _latest(self, at: int) -> bytes:
-        *_, last = self._rows(self._codes[at], self._stop[at] - 1, self._stop[at])
-        return orjson.dumps(dict(zip(columns_of(self.kind), orjson.loads(last), strict=True)))
+    def _latest(self) -> list[bytes]:
+        """Return the end of each section of ticks or quotes, with its latest row; empty where there is none."""
+        names, ends = columns_of(self.kind), []
+        for code in self._codes.tolist():
+            total = int(self._log.visible[code])
+            if not total:
+                ends.append(b"")
+                continue
+            segment, row = self._log.locate(code, total - 1)
+            (text,) = self.texts.pieces(segment, np.array([row]), np.array([row + 1]))
+            ends.append(b',"latest":%b}' % orjson.dumps(dict(zip(names, orjson.loads(text), strict=True))))
+        return ends
 
-    def _all_heads(self, codes: Ints) -> list[bytes]:
-        counts = [stop - start for start, stop in zip(self._start, self._stop, strict=True)]
+    def _heads(self) -> list[bytes]:
+        """Return what stands before each symbol's rows."""
+        codes = self._codes
+        totals = self._totals[codes].tolist()
+        counts = (self._log.visible[codes] - self._held[codes]).tolist() if self._moved else [0] * len(codes)
         start = b'"%b":{"count":%%d,"total_count":%%d' % self.kind.encode()
         if self._is_event:
-            return [start % pair for pair in zip(counts, self._totals, strict=True)]
+            return [start % pair for pair in zip(counts, totals, strict=True)]
         generated = b"true" if self.kind in self._snapshot.generated else b"false"
         start += b',"generated":%b,"quality":%%b%%b' % generated
         quality = number_texts(self._snapshot.quality(self.kind)[codes])
-        return [start % row for row in zip(counts, self._totals, quality, self._gap_texts(codes), strict=True)]
+        return [start % row for row in zip(counts, totals, quality, self._gap_texts(), strict=True)]
 
-    def _gap_texts(self, codes: Ints) -> list[bytes]:
-        view = self._snapshot.gaps(self.kind)
+    def _gap_texts(self) -> list[bytes]:
+        view, codes, ranges = self._snapshot.gaps(self.kind), self._codes, self._ranges
         if view is None:
             texts = [b""] * len(codes)
         else:
-            ranges = self._ranges
-            rows = zip(self._codes, view.visible[codes].tolist(), view.missing[codes].tolist(), strict=True)
+            rows = zip(codes.tolist(), view.visible[codes].tolist(), view.missing[codes].tolist(), strict=True)
             texts = [gap_text(count, missing, ranges.get(code, b"")) for code, count, missing in rows]
         for (interval, code), gaps in self._snapshot.set_gaps.items():
-            if interval == self.kind and code in self._codes:
-                texts[self._codes.index(code)] = _by_hand(gaps)
+            if interval == self.kind:
+                missing = sum(gap.bar_count for gap in gaps)
+                for at in np.flatnonzero(codes == code).tolist():
+                    texts[at] = gap_text(len(gaps), missing, ranges.get(code, b""))
         return texts
 
     def _new_ranges(self, since: Cursor | None) -> dict[int, bytes]:
-        view = None if self._is_event else self._snapshot.gaps(self.kind)
-        if view is None or not len(view.columns.first):
-            return {}
-        told = 0 if since is None else view.grid.expected_at(since.now_us)
-        joined = len(view.missing) if since is None else since.n_symbols
-        return range_texts(view, told, self._labels(view), joined)
+        """Return the text of the new, changed and gone ranges by symbol code."""
+        snapshot = self._snapshot
+        view = None if self._is_event else snapshot.gaps(self.kind)
+        texts: dict[int, bytes] = {}
+        if view is not None and len(view.columns.first):
+            told = 0 if since is None else view.grid.expected_at(since.now_us)
+            known = len(view.missing) if since is None else since.n_symbols
+            if told < view.expected or known < len(view.missing):
+                texts = range_texts(view, told, self._labels(view), known)
+        if snapshot.set_gaps or (since is not None and since.set_gaps):
+            for code, ranges in ranges_by_hand(snapshot, since, self.kind).items():
+                texts.pop(code, None)
+                if ranges:
+                    texts[code] = orjson.dumps(range_objects(ranges, self.kind, snapshot))[1:-1]
+        return texts
 
     def _labels(self, view: GapView) -> list[str]:
-        memo: dict[str, Any] = {} if self._snapshot.day is None else self._snapshot.day.memo
-        key = f"labels {self.kind}"
+        """Return the expected bar starts as text; the same all day, so they are kept."""
+        memo, key = self._snapshot.shared_memo, f"labels {self.kind}"
         if key not in memo:
             memo[key] = stamp_texts(view.grid.expected_starts, style_of(self.kind), self._snapshot.timezone)
         labels: list[str] = memo[key]
         return labels
+
+
+def _held(since: Cursor | None, kind: str, visible: Ints) -> Ints:
+    """Return how many rows of each symbol the consumer holds: `visible` itself where it holds all."""
+    held = None if since is None else since.offsets.get(kind)
+    if held is None:
+        return np.zeros_like(visible)
+    if len(held) < len(visible):
+        return np.concatenate([held, np.zeros(len(visible) - len(held), dtype=np.int64)])
+    return held
 
 
 def share_texts(snapshot: Snapshot, sections: Sequence[KindSection]) -> None:
@@ -183,20 +232,8 @@ def before_rows(kind: str) -> bytes:
     return b',"columns":%b,"data":[\n' % orjson.dumps(columns_of(kind))
 
 
-def fresh_ranges(view: GapView, told: int, n_symbols: int) -> tuple[Ints, Ints, Ints]:
-    """Return symbol codes and first and last missing bars of the ranges new or changed since `told` bars were due.
-
-    Every range of a symbol whose code is `n_symbols` or more is new: the symbol joined since.
-    """
-    gaps = view.columns
-    shown = gaps.ends_at(view.expected)
-    news = (gaps.first >= told) | (shown > gaps.ends_at(told)) | (gaps.code >= n_symbols)
-    fresh = np.flatnonzero((gaps.first < view.expected) & news)
-    return gaps.code[fresh], gaps.first[fresh], shown[fresh]
-
-
 def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> dict[int, bytes]:
-    """Return the text of those ranges by symbol code; see `fresh_ranges`."""
+    """Return the text of the ranges new or changed since `told` bars were due, by symbol code; see `fresh_ranges`."""
     texts: dict[int, list[bytes]] = {}
     columns = (values.tolist() for values in fresh_ranges(view, told, n_symbols))
     for code, first, last in zip(*columns, strict=True):
@@ -204,29 +241,6 @@ def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> 
     return {code: b",".join(parts) for code, parts in texts.items()}
 
 
-def range_text(start: str, end: str, count: int) -> bytes:
-    """Return one gap range."""
-    return f'{{"start_time":"{start}","end_time":"{end}","bar_count":{count}}}'.encode()
-
-
-def gap_text(count: int, missing: int, ranges: bytes) -> bytes:
-    """Return the ``gaps`` member of a section."""
-    return b',"gaps":{"gap_count":%d,"missing_bars":%d,"ranges":[%b]}' % (count, missing, ranges)
-
-
 def number_texts(values: NDArray[np.float64]) -> list[bytes]:
     """Return doubles as JSON numbers, null for NaN."""
     return [b"null" if value != value else b"%r" % value for value in values.tolist()]
-
-
-def _by_hand(gaps: tuple[GapInfo, ...]) -> bytes:
-    ranges = [
-        {
-            "start_time": gap.start_time.strftime("%H:%M:%S"),
-            "end_time": gap.end_time.strftime("%H:%M:%S"),
-            "bar_count": gap.bar_count,
-            **({"retry_count": gap.retry_count, "last_retry": gap.last_retry} if gap.retry_count else {}),
-        }
-        for gap in gaps
-    ]
-    return gap_text(len(gaps), sum(gap.bar_count for gap in gaps), orjson.dumps(ranges)[1:-1])

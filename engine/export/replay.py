@@ -72,7 +72,7 @@ class Replay:
             if metadata["reset"]:
                 held.reset()
             held.apply(parts, complete=complete)
-            self._prove(held, parts, f"{path}: {name}")
+            _prove(held, name, parts, path)
         self._symbols = fresh
         self._head = {key: value for key, value in data.items() if key != "symbols"}
         self._sections = {name: export[name] for name in _BETWEEN}
@@ -98,16 +98,6 @@ class Replay:
         """Return the merged state as plain data."""
         document: dict[str, Any] = orjson.loads(b"".join(self.pieces()))
         return document
-
-    def _prove(self, held: MergedSymbol, parts: Mapping[str, Any], where: str) -> None:
-        for kind, section in parts["session"]["data"].items():
-            rows = held.rows(kind)
-            if rows != section["total_count"]:
-                raise ChainError(
-                    f"{where} {kind}",
-                    f"{rows} rows after this export, and it says there are {section['total_count']}: "
-                    "something before it is missing or foreign",
-                )
 
 
 def replay(paths: Iterable[str | Path]) -> Replay:
@@ -198,3 +188,15 @@ def _placed(path: Path) -> dict[str, Any]:
     if absent or not isinstance(metadata["sequence"], int):
         raise NotAnExportError(path, f"_metadata.{absent[0] if absent else 'sequence'} is missing or wrong")
     return metadata
+
+
+def _prove(held: MergedSymbol, name: str, parts: Mapping[str, Any], path: object) -> None:
+    """Raise `ChainError` unless as many rows are held as the export says there are."""
+    for kind, section in parts["session"]["data"].items():
+        rows = held.rows(kind)
+        if rows != section["total_count"]:
+            raise ChainError(
+                path,
+                f"{name} {kind} has {rows} rows after this export, which says {section['total_count']}: an export "
+                "before it is missing or foreign",
+            )

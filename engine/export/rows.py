@@ -46,12 +46,12 @@ class RowText:
     ----------
     text : memoryview
         One JSON array a row, each followed by a comma and a newline.
-    offsets : int64 array, one entry more than rows
+    offsets : int32 array, one entry more than rows
         Row i is ``text[offsets[i] : offsets[i + 1]]``.
     """
 
     text: memoryview
-    offsets: Ints
+    offsets: NDArray[np.int32]
 
     @property
     def nbytes(self) -> int:
@@ -112,10 +112,24 @@ class RowTexts:
         if not self._keeps:
             batch = segment.batch.slice(start, stop - start)
             return encode(batch, self._kind, self._style, self._timezone).rows(0, stop - start)
+        return self.whole(segment).rows(start, stop)
+
+    def pieces(self, segment: Segment, starts: Ints, stops: Ints) -> list[memoryview]:
+        """Return rows ``[start, stop)`` of a segment for each pair, none of them empty, as `rows` does."""
+        if not self._keeps:
+            return [
+                self.rows(segment, start, stop) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
+            ]
+        whole = self.whole(segment)
+        text = whole.text
+        begins, ends = whole.offsets[starts].tolist(), (whole.offsets[stops] - len(SEPARATOR)).tolist()
+        return [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+    def whole(self, segment: Segment) -> RowText:
+        """Return the text of all rows of a segment."""
         if not self._prepared:
             self._prepare()
-        text: RowText = self._cache.get(segment, self._style, lambda: self._encoded([segment])[0])
-        return text.rows(start, stop)
+        return self._cache.get(segment, self._style, lambda: self._encoded([segment])[0])
 
     def _prepare(self) -> None:
         """Encode the small segments that have no text yet, many in one pass: a pass costs more than a few rows do."""
@@ -149,7 +163,7 @@ class RowTexts:
 def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: ZoneInfo) -> RowText:
     """Return the text of rows: prices as the shortest text that reads back to the same double."""
     if not rows.num_rows:
-        return RowText(memoryview(b""), np.zeros(1, dtype=np.int64))
+        return RowText(memoryview(b""), np.zeros(1, dtype=np.int32))
     names = columns_of(kind)
     columns = rows.select(names)
     frame = pl.DataFrame(pl.from_arrow(columns.combine_chunks() if isinstance(columns, pa.Table) else columns))
@@ -160,8 +174,9 @@ def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: Zon
     sink = io.BytesIO()
     frame.write_csv(sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null")
     text = sink.getbuffer()
-    ends = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
-    return RowText(text, np.concatenate([[0], ends]))
+    offsets = np.zeros(rows.num_rows + 1, dtype=np.int32)
+    offsets[1:] = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
+    return RowText(text, offsets)
 
 
 _PATTERNS = {TIME: "%H:%M:%S", DATETIME: "%Y-%m-%dT%H:%M:%S", DATE: "%Y-%m-%d", EVENT: "%H:%M:%S%.6f"}

@@ -19,6 +19,7 @@ from .kind_section import KindSection, number_texts, share_texts
 
 Piece = bytes | memoryview
 
+_JOIN_BELOW = 16_384  # bytes of a symbol; more is handed on without a copy
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -92,16 +93,23 @@ class SessionSection:
             orjson.dumps(self._session()),
         )
         heads = self._metric_heads(self.selection.codes)
+        kinds = [kind.parts() for kind in self._kinds]
         for at, name in enumerate(names):
-            yield b'%s%s:{"session":{%s,"data":{' % (b",\n" if at else b"\n", name, heads[at])
-            comma = b""
-            for kind in self._kinds:
-                if kind.shows(at):
-                    yield from kind.pieces(at, comma)
-                    comma = b","
-            yield b'}},"historical":{'
-            yield from self._history.pieces(at)
-            yield b"}}"
+            parts: list[Piece] = [b'%s%s:{"session":{%s,"data":{' % (b",\n" if at else b"\n", name, heads[at])]
+            comma = False
+            for kind in kinds:
+                if kind[at]:
+                    if comma:
+                        parts.append(b",")
+                    parts += kind[at]
+                    comma = True
+            parts.append(b'}},"historical":{')
+            parts += self._history.parts(at)
+            parts.append(b"}}")
+            if sum(map(len, parts)) <= _JOIN_BELOW:
+                yield b"".join(parts)
+            else:
+                yield from parts
         yield b"}}"
 
     def head(self) -> dict[str, Any]:

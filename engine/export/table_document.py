@@ -112,15 +112,14 @@ def _latest(frame: pl.DataFrame, kind: str, zone: str) -> Iterator[tuple[str, di
 
 def _all_gaps(frame: pl.DataFrame, zone: str) -> dict[tuple[str, str, str], list[dict[str, Any]]]:
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
-    retried = pl.col("last_retry").dt.convert_time_zone(zone)
-    for (kind, scope), part in frame.with_columns(retried).group_by("interval", "scope", maintain_order=True):
+    for (kind, scope), part in frame.group_by("interval", "scope", maintain_order=True):
         style = style_of(str(kind), past=scope == "historical")
-        texts = part.with_columns(_texts("start_time", style, zone), _texts("end_time", style, zone))
+        retried = _texts("last_retry", style_of(str(kind), past=True), zone)
+        texts = part.with_columns(_texts("start_time", style, zone), _texts("end_time", style, zone), retried)
         for gap in texts.iter_rows(named=True):
             told = {name: gap[name] for name in ("start_time", "end_time", "bar_count")}
             if gap["retry_count"]:
-                last = gap["last_retry"]
-                told |= {"retry_count": gap["retry_count"], "last_retry": None if last is None else last.isoformat()}
+                told |= {name: gap[name] for name in ("retry_count", "last_retry")}
             found.setdefault((str(scope), str(kind), gap["symbol"]), []).append(told)
     return found
 

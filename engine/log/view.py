@@ -40,12 +40,21 @@ class LogView:
         stop = int(self.visible[code]) if stop is None else stop
         found, passed = [], 0
         for segment in self.segments:
-            held = int(segment.count[code])
+            held = segment.span(code)[1]
             low, high = max(start - passed, 0), min(stop - passed, held)
             if low < high:
                 found.append(segment.slice(code, low, high))
             passed += held
         return found
+
+    def locate(self, code: int, row: int) -> tuple[Segment, int]:
+        """Return the segment that holds a row of a symbol, and the row's number in it."""
+        for segment in self.segments:
+            start, count = segment.span(code)
+            if row < count:
+                return segment, start + row
+            row -= count
+        raise IndexError(f"row is {row} beyond those of symbol code {code}")
 
     def table(self, code: int, start: int = 0, stop: int | None = None) -> pa.Table:
         """Return visible rows of one symbol as a table over zero-copy slices, in arrival order."""

@@ -280,8 +280,9 @@ class SessionData:
             return self._snapshot
 
     def clear_session_bars(self) -> None:
-        """Drop all rows of the current session, staged ones too."""
+        """Drop all rows of the current session, staged ones too, and begin a new epoch: what consumers hold is gone."""
         with self._lock:
+            self._state.epoch += 1
             self._clear_logs()
             self.publish()
 
@@ -295,9 +296,8 @@ class SessionData:
         Every consumer's cursor goes back to zero with it, and its next delta says so.
         """
         with self._lock:
-            self._state.epoch += 1
-            self._set_quality.clear()
-            self._set_gaps.clear()
+            self._set_quality = {}
+            self._set_gaps = {}
             self.clear_session_bars()
 
     def join(self, symbol: str, day: StagedDay | None = None, history: History | None = None) -> int:
@@ -410,13 +410,14 @@ class SessionData:
             text, code = self.interval(interval), self.code(symbol)
             values = self._set_quality.get(text, np.full(len(self.symbols), np.nan)).copy()
             values[code] = quality
-            self._set_quality[text] = values
+            self._set_quality = {**self._set_quality, text: values}
             self.publish()
 
     def set_gaps(self, symbol: str, interval: Interval | int | str, gaps: Sequence[GapInfo]) -> None:
         """Set the gap ranges of a symbol's session bars by hand; they win over the computed ones."""
         with self._lock:
-            self._set_gaps[self.interval(interval), self.code(symbol)] = tuple(gaps)
+            key = self.interval(interval), self.code(symbol)
+            self._set_gaps = {**self._set_gaps, key: tuple(gaps)}
             self.publish()
 
     def set_historical_indicator(self, name: str, value: Floats) -> None:
@@ -457,6 +458,6 @@ class SessionData:
             text_cache=self.text_cache,
             epoch=state.epoch,
             day=day,
-            set_quality=dict(self._set_quality),
-            set_gaps=dict(self._set_gaps),
+            set_quality=self._set_quality,
+            set_gaps=self._set_gaps,
         )

@@ -129,16 +129,24 @@ class Snapshot:
     set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def shared_memo(self) -> dict[str, Any]:
+        """Figures kept for all snapshots of the day; of this one alone where no day is staged."""
+        return self.memo if self.day is None else self.day.memo
+
     def gaps(self, interval: str) -> GapView | None:
         """Return the gaps of an interval by now; None where they are not searched."""
         columns = self.gap_columns.get(interval)
         if columns is None:
             return None
         key = f"gaps {interval}"
-        if key not in self.memo:
-            self.memo[key] = GapView.at(columns, self.grids[interval], self.now_us)
-        view: GapView = self.memo[key]
-        return view
+        grid = self.grids[interval]
+        expected = grid.expected_at(self.now_us)
+        # Between two closings of the interval every snapshot of the day has the same view.
+        held: GapView | None = self.shared_memo.get(key)
+        if held is None or held.expected != expected or held.columns is not columns:
+            held = self.shared_memo[key] = GapView.at(columns, grid, self.now_us)
+        return held
 
     def quality(self, interval: str) -> Floats:
         """Return the quality of each symbol in percent, float64; NaN where it is unknown or nothing is expected."""

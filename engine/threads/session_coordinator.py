@@ -173,6 +173,7 @@ class SessionCoordinator(EngineThread):
             self._log_marks()
         with self._phase("historical_management", session):
             parts.data.load_history(parts.history.roll(session, self._streamed))
+            self._streamed = None  # else a third day would be held while the next one is staged
         with self._phase("queue_loading", session):
             day = self._next_day()
             parts.data.load_queue(day)

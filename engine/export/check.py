@@ -192,12 +192,12 @@ def _figures(section: dict[str, Any], *, complete: bool) -> Iterator[str]:
             yield f"quality {quality} without gaps"
         return
     gaps = _object(gaps)
-    ranges = [_object(item) for item in gaps.get("ranges") or []]
+    ranges = gaps.get("ranges", [])
     try:
         missing = sum(item["bar_count"] for item in ranges)
         backwards = any(item["start_time"] > item["end_time"] for item in ranges)
     except (KeyError, TypeError):
-        yield "a gap range lacks start_time, end_time or bar_count"
+        yield "a gap range is not of start_time, end_time and bar_count"
         return
     if complete and gaps.get("gap_count") != len(ranges):
         yield f"gap_count {gaps.get('gap_count')}, and {len(ranges)} ranges"

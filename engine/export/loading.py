@@ -102,7 +102,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
                 with gzip.open(raw) as unpacked:
                     yield cast(BinaryIO, unpacked)
             elif magic == b"\x28\xb5\x2f\xfd":
-                with _zstd(path).stream_reader(raw, read_across_frames=True) as unpacked:
+                with _zstd_opened(path, raw) as unpacked:
                     yield unpacked
             else:
                 yield raw
@@ -111,7 +111,8 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         raise NotAnExportError(path, f"it cannot be read: {reason}") from error
 
 
-def _zstd(path: Path) -> Any:
+@contextmanager
+def _zstd_opened(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
     try:
         import zstandard
     except ImportError:
@@ -120,4 +121,8 @@ def _zstd(path: Path) -> Any:
             "it is zstd, and the zstandard package is not installed",
             hint="pip install 'mismartera[zstd]', or unpack it first",
         ) from None
-    return zstandard.ZstdDecompressor()
+    try:
+        with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as unpacked:
+            yield cast(BinaryIO, unpacked)
+    except zstandard.ZstdError as error:
+        raise NotAnExportError(path, f"it cannot be read: {error}") from error

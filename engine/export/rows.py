@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _ROW_BYTES = 72  # text and offset of a typical row
 _SMALL_ROWS = 20_000
 _PASS_ROWS = 200_000
 
+_EPOCH = dt.date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
 _HOUR_US = 3_600 * _SECOND_US
 _DAY_US = 24 * _HOUR_US
@@ -168,7 +170,7 @@ def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: Zon
     columns = rows.select(names)
     frame = pl.DataFrame(pl.from_arrow(columns.combine_chunks() if isinstance(columns, pa.Table) else columns))
     stamps = frame.get_column("timestamp").to_physical().to_numpy()
-    frame = frame.with_columns(opened_stamps(stamps, style, timezone).alias("timestamp"))
+    frame = frame.select(_opened_stamps(stamps, style, timezone).alias("timestamp"), *names[1:])
     if "exchange" in names:
         frame = frame.with_columns(_quoted(frame.get_column("exchange")))
     sink = io.BytesIO()
@@ -179,33 +181,54 @@ def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: Zon
     return RowText(text, offsets)
 
 
-_PATTERNS = {TIME: "%H:%M:%S", DATETIME: "%Y-%m-%dT%H:%M:%S", DATE: "%Y-%m-%d", EVENT: "%H:%M:%S%.6f"}
-
-
-def opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Series:
+def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Expr:
     """Return the first piece of each row: an opening bracket and the quoted timestamp.
 
-    Bars have few distinct dates and times of day, so those are formatted, and the rows pick theirs.
+    Rows have few distinct dates, and of times of day there are 86,400: they pick theirs from tables.
     """
-    if style == EVENT:
-        return _formatted(stamps, style, timezone, f'["{_PATTERNS[style]}"')
-    local = stamps + _utc_offsets(stamps, timezone) if style != DATE else stamps
-    days = local // _DAY_US
-    texts: list[pl.Series] = []
-    if style != TIME:
-        dates, place = _distinct(days)
-        mark = "T" if style == DATETIME else '"'
-        texts.append(_formatted(dates * _DAY_US, DATE, timezone, f'["%Y-%m-%d{mark}').gather(place))
-    if style != DATE:
-        times, place = _distinct((local - days * _DAY_US) // _SECOND_US)
-        mark = '["' if style == TIME else ""
-        texts.append(_formatted(times * _SECOND_US, DATE, timezone, f'{mark}%H:%M:%S"').gather(place))
-    return texts[0] if len(texts) == 1 else texts[0] + texts[1]
+    days, seconds, rest = _parts(stamps, style, timezone)
+    if style == DATE:
+        return _dates(days, '["{}"')
+    if style == DATETIME:
+        return _dates(days, '["{}T') + pl.lit(_times("", '"')).gather(pl.lit(pl.Series(seconds)))
+    if style == TIME:
+        return pl.lit(_times('["', '"')).gather(pl.lit(pl.Series(seconds)))
+    fraction = pl.lit(pl.Series(rest)).cast(pl.String).str.zfill(6)
+    return pl.lit(_times('["', ".")).gather(pl.lit(pl.Series(seconds))) + fraction + '"'
 
 
 def stamp_texts(stamps: Ints, style: str, timezone: ZoneInfo) -> list[str]:
     """Return bar starts as text, without quotes."""
-    return _formatted(stamps, style, timezone, _PATTERNS[style]).to_list()
+    days, seconds, _ = _parts(stamps, style, timezone)
+    dates = {day: dt.date.fromordinal(day + _EPOCH).isoformat() for day in np.unique(days).tolist()}
+    if style == DATE:
+        return [dates[day] for day in days.tolist()]
+    clock = [f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}" for second in seconds.tolist()]
+    if style == TIME:
+        return clock
+    return [f"{dates[day]}T{time}" for day, time in zip(days.tolist(), clock, strict=True)]
+
+
+def _parts(stamps: Ints, style: str, timezone: ZoneInfo) -> tuple[Ints, Ints, Ints]:
+    """Return local day since the epoch, second of the day, and microseconds; a daily bar's day is its label's."""
+    local = stamps if style == DATE or not len(stamps) else stamps + _utc_offsets(stamps, timezone)
+    days = local // _DAY_US
+    within = local - days * _DAY_US
+    seconds = within // _SECOND_US
+    return days, seconds, within - seconds * _SECOND_US if style == EVENT else within[:0]
+
+
+def _dates(days: Ints, form: str) -> pl.Expr:
+    distinct, place = _distinct(days)
+    texts = [form.format(dt.date.fromordinal(day + _EPOCH).isoformat()) for day in distinct.tolist()]
+    return pl.lit(pl.Series(texts)).gather(pl.lit(pl.Series(place)))
+
+
+@lru_cache
+def _times(before: str, after: str) -> pl.Series:
+    """Return the 86,400 times of day as text."""
+    seconds = pl.Series(np.arange(_DAY_US // _SECOND_US) * _SECOND_US).cast(pl.Datetime("us"))
+    return seconds.dt.strftime(f"{before}%H:%M:%S{after}")
 
 
 def _distinct(numbers: Ints) -> tuple[Ints, NDArray[np.int32]]:
@@ -220,23 +243,14 @@ def _distinct(numbers: Ints) -> tuple[Ints, NDArray[np.int32]]:
 def _utc_offsets(stamps: Ints, timezone: ZoneInfo) -> Ints:
     """Return the zone's offset at each instant in microseconds; clocks change on the hour, so an hour has one."""
     hours, place = _distinct(stamps // _HOUR_US)
-    local = (
-        pl.DataFrame({"stamp": hours * _HOUR_US})
-        .select(pl.col("stamp").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(timezone.key))
-        .select(pl.col("stamp").dt.replace_time_zone(None).cast(pl.Int64))
-        .to_series()
-        .to_numpy()
-    )
-    offsets: Ints = (local - hours * _HOUR_US)[place]
-    return offsets
+    offsets = (_offset_us(hour, timezone) for hour in hours.tolist())
+    return np.fromiter(offsets, dtype=np.int64, count=len(hours))[place]
 
 
-def _formatted(stamps: Ints, style: str, timezone: ZoneInfo, pattern: str) -> pl.Series:
-    """Return instants as text in the exchange's zone; a daily bar's date is its label's."""
-    moments = pl.col("stamp").cast(pl.Datetime("us", "UTC"))
-    if style != DATE:
-        moments = moments.dt.convert_time_zone(timezone.key)
-    return pl.DataFrame({"stamp": stamps}).select(moments.dt.strftime(pattern)).to_series()
+@lru_cache(maxsize=1 << 16)
+def _offset_us(hour: int, timezone: ZoneInfo) -> int:
+    offset = dt.datetime.fromtimestamp(hour * 3600, timezone).utcoffset()
+    return 0 if offset is None else offset // dt.timedelta(microseconds=1)
 
 
 def _quoted(values: pl.Series) -> pl.Series:

@@ -40,13 +40,14 @@ class TextCache:
     def __init__(self, limit_bytes: int | None = None) -> None:
         self.limit_bytes = limit_bytes
         self._held: OrderedDict[tuple[int, str], tuple[ref[Segment], int]] = OrderedDict()
+        self._total = 0
         self._lock = threading.Lock()
 
     def nbytes(self) -> int:
         """Return the bytes of text kept now."""
         with self._lock:
             self._drop_dead()
-            return sum(size for _, size in self._held.values())
+            return self._total
 
     def get(self, segment: Segment, style: str, encode: Callable[[], Text]) -> Text:
         """Return the text of a segment in a style; `encode` makes it where it is not at hand.
@@ -65,19 +66,21 @@ class TextCache:
 
     def _keep(self, segment: Segment, style: str, size: int) -> None:
         with self._lock:
-            self._drop_dead()
+            # A segment that is gone may have left its id to this one.
+            _, dead = self._held.pop((id(segment), style), (None, 0))
             self._held[id(segment), style] = ref(segment), size
-            if self.limit_bytes is None:
+            self._total += size - dead
+            if self.limit_bytes is None or self._total <= self.limit_bytes:
                 return
-            total = sum(size for _, size in self._held.values())
-            while total > self.limit_bytes and len(self._held) > 1:
+            self._drop_dead()
+            while self._total > self.limit_bytes and len(self._held) > 1:
                 (_, old_style), (held, size) = self._held.popitem(last=False)
-                total -= size
+                self._total -= size
                 old = held()
                 if old is not None:
                     old.texts.pop(old_style, None)
 
     def _drop_dead(self) -> None:
-        """Forget segments that are gone, before their ids are given to others."""
+        """Forget segments that are gone."""
         for key in [key for key, (held, _) in self._held.items() if held() is None]:
-            del self._held[key]
+            self._total -= self._held.pop(key)[1]

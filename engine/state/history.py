@@ -76,8 +76,11 @@ class HistoryInterval:
         if any(day.gaps is None for day in self.days):
             return None
         if "missing" not in self.memo:
-            each = [day.gaps.missing(day.gaps.count, day.grid.n_expected) for day in self.days if day.gaps is not None]
-            self.memo["missing"] = np.sum(each, axis=0)
+            gaps = [day.gaps for day in self.days if day.gaps is not None]
+            codes = np.concatenate([found.code for found in gaps])
+            lengths = np.concatenate([found.last - found.first + 1 for found in gaps])
+            total = np.bincount(codes, weights=lengths, minlength=self.days[0].segment.n_symbols)
+            self.memo["missing"] = total.astype(np.int64)
         missing: Ints = self.memo["missing"]
         return missing
 

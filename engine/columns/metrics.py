@@ -65,13 +65,21 @@ class RunningMetrics:
     def at(self, start: Ints, visible: Ints) -> SessionMetrics:
         """Return the metrics while the first `visible` rows of each symbol show. Cost: O(symbols)."""
         some = visible > 0
+        if some.all() and len(visible):
+            at = start + visible - 1
+            return SessionMetrics(self.volume[at], self.high[at], self.low[at], self._vwap(at))
         if not len(self.volume) or not some.any():
             nothing = np.full(len(visible), np.nan)
             return SessionMetrics(np.zeros(len(visible), dtype=np.int64), nothing, nothing, nothing)
         at = np.where(some, start + visible - 1, 0)
-        volume = np.where(some, self.volume[at], 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        high, low, vwap = (np.where(some, values, np.nan) for values in (self.high[at], self.low[at], self._vwap(at)))
+        return SessionMetrics(np.where(some, self.volume[at], 0), high, low, vwap)
+
+    def _vwap(self, at: Ints) -> Floats:
+        """Return the vwap after the given rows; NaN while the volume is 0, and where prices overflow a double."""
+        volume = self.volume[at]
+        if volume.all():
             vwap = self.turnover[at] / volume
-        vwap = np.where((volume > 0) & np.isfinite(vwap), vwap, np.nan)  # prices near the largest double overflow
-        high = np.where(some, self.high[at], np.nan)
-        return SessionMetrics(volume, high, np.where(some, self.low[at], np.nan), vwap)
+        else:
+            vwap = np.divide(self.turnover[at], volume, out=np.full(len(at), np.nan), where=volume > 0)
+        return vwap if np.isfinite(vwap).all() else np.where(np.isfinite(vwap), vwap, np.nan)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mismartera.engine.time.calendar import TradingSession, local_us
+from mismartera.engine.time.clock import utc_datetime
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.errors import CatalogError, UnknownNameError
 from mismartera.schemas.interval import Interval
@@ -114,6 +115,21 @@ class DataManager:
                 path=self.catalog.root,
                 hint=f"import some with 'mismartera data import FILE --interval {kind}', or stream what it holds",
             )
+
+    def require_rows(self, kinds: Sequence[str], start: dt.date, end: dt.date) -> None:
+        """Raise `CatalogError` if the catalog has nothing of `kinds` from `start` to `end`, local days; bars first."""
+        self.require_kind(kinds[0])
+        for kind in kinds:
+            since_us, until_us = self._local_day(kind, start, end)
+            if self.catalog.has(kind, utc_datetime(since_us).date(), utc_datetime(until_us - 1).date() + _DAY):
+                return
+        dates = self.catalog.dates(kinds[0])
+        raise CatalogError(
+            f"catalog {self.catalog.root} holds no {kinds[0]} bars from {start} to {end}; "
+            f"it holds some from {dates[0]} to {dates[-1]}",
+            path=self.catalog.root,
+            hint="change start_date and end_date in backtest_config, or import the bars of those days",
+        )
 
     def _local_day(self, kind: str, start: dt.date, end: dt.date) -> tuple[int, int]:
         """Return the instants from the first moment of `start` to the last of `end`, local days."""

@@ -20,7 +20,7 @@ from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import NotAnExportError
 
 from .document import Export
-from .files import Written, sync_folder, write_failed
+from .files import Written, settle, sync_folder, write_failed
 from .table_schemas import TABLES
 from .tables import export_tables
 from .timings import Drained
@@ -68,8 +68,9 @@ def write_folder(path: Path, export: Export, *, replace: bool = True) -> Written
     try:
         sync_s = _fill(partial, form, tables, metadata, drained)
         partial.chmod(0o755)
+        fresh = not (replace and path.exists())
         target = _put(partial, path, replace=replace)
-        sync_folder(path.parent)
+        settle(target, fresh=fresh)
     except OSError as error:
         raise write_failed(path, error) from error
     finally:

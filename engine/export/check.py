@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from mismartera.schemas.errors import NotAnExportError
+
 from .filter import EVENTS
 from .rows import columns_of
 
@@ -50,6 +52,15 @@ def check_export(document: Mapping[str, Any]) -> list[str]:
         found += _thread(name, thread)
     found += _session_data(document["_metadata"], document["session_data"], complete=complete)
     return found + [f"{path}: not a finite number" for path in _not_finite(document, "")]
+
+
+def require_sound(document: Mapping[str, Any], path: object) -> None:
+    """Raise `NotAnExportError`, which calls the export `path`, unless `check_export` finds nothing."""
+    problems = check_export(document)
+    if problems:
+        more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        hint = f"'mismartera export check {path}' lists what is wrong with it"
+        raise NotAnExportError(path, f"{problems[0]}{more}", hint=hint)
 
 
 def _metadata(metadata: dict[str, Any]) -> Iterator[str]:
@@ -102,7 +113,10 @@ def _session_data(metadata: dict[str, Any], data: dict[str, Any], *, complete: b
         session = _object(_object(parts).get("session"))
         yield from (f"{symbol}.session.{name}: missing" for name in _METRICS if name not in session)
         for scope in ("session", "historical"):
-            for kind, section in _object(_object(_object(parts).get(scope)).get("data")).items():
+            kinds = _object(_object(parts).get(scope, {})).get("data", {})
+            if not isinstance(kinds, dict) or not isinstance(_object(parts).get(scope, {}), dict):
+                yield f"{symbol}.{scope}: expected an object that holds one under data"
+            for kind, section in _object(kinds).items():
                 where = f"{symbol}.{scope}.{kind}"
                 if not isinstance(section, dict):
                     yield f"{where}: expected an object"
@@ -191,7 +205,9 @@ def _figures(section: dict[str, Any], *, complete: bool) -> Iterator[str]:
         if quality is not None and quality < 100:
             yield f"quality {quality} without gaps"
         return
-    gaps = _object(gaps)
+    if not isinstance(gaps, dict):
+        yield "gaps: expected an object"
+        return
     ranges = gaps.get("ranges", [])
     try:
         missing = sum(item["bar_count"] for item in ranges)

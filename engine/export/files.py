@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
@@ -95,8 +96,9 @@ def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, aut
             file.flush()
             os.fsync(file.fileno())
         partial.chmod(0o644)
+        fresh = not (replace and path.exists())
         target = _put(partial, path, replace=replace)
-        sync_folder(path.parent)
+        settle(target, fresh=fresh)
     except OSError as error:
         if isinstance(error, ExportError):
             raise
@@ -163,8 +165,20 @@ def _zstd(path: Path) -> Any:
     return zstandard.ZstdCompressor(level=3)
 
 
+def settle(target: Path, *, fresh: bool) -> None:
+    """Make a rename durable. Where that fails the export did too, and a name that was free before is freed again."""
+    try:
+        sync_folder(target.parent)
+    except OSError:
+        if fresh and target.is_dir():
+            shutil.rmtree(target)
+        elif fresh:
+            target.unlink()
+        raise
+
+
 def sync_folder(folder: Path) -> None:
-    """Make the rename durable."""
+    """Make what was created or renamed in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -121,12 +121,12 @@ class KindSection:
         texts: list[list[memoryview | bytes]] = [[] for _ in range(len(codes))]
         if not self._moved:
             return texts
-        passed = np.zeros_like(start)
+        passed: Ints | int = 0
         for segment in self._log.segments:
             wide = segment.widened(len(self._totals))
-            count = wide.count[codes]
-            low = np.clip(start - passed, 0, count)
-            high = np.clip(stop - passed, 0, count)
+            low, high, count = start, stop, wide.count[codes]
+            if len(self._log.segments) > 1:
+                low, high = np.clip(start - passed, 0, count), np.clip(stop - passed, 0, count)
             some = np.flatnonzero(high > low)
             begin = wide.start[codes[some]]
             pieces = self.texts.pieces(segment, begin + low[some], begin + high[some])
@@ -134,7 +134,7 @@ class KindSection:
                 if texts[at]:
                     texts[at].append(SEPARATOR)
                 texts[at].append(piece)
-            passed += count
+            passed = passed + count
         return texts
 
     def _latest(self) -> list[bytes]:

@@ -11,7 +11,7 @@ import orjson
 
 from mismartera.schemas.errors import ChainError, NotAnExportError
 
-from .check import check_export
+from .check import require_sound
 from .loading import load_export, read_metadata
 from .merged import MergedSymbol, Piece
 
@@ -56,11 +56,7 @@ class Replay:
         ChainError
             If it does not apply to what is held: another consumer's or run's, or one in between is missing.
         """
-        problems = check_export(export)
-        if problems:
-            more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
-            hint = f"'mismartera export check {path}' lists what is wrong with it"
-            raise NotAnExportError(path, f"{problems[0]}{more}", hint=hint)
+        require_sound(export, path)
         metadata, data = export["_metadata"], export["session_data"]
         follows(self.metadata, metadata, path)
         complete = metadata["complete"]

@@ -98,7 +98,7 @@ class SessionData:
         self._told: dict[str | None, Cursor] = {}
         self._told_lock = threading.Lock()
         self._state = _State()
-        self._history = History()
+        self._history = History(changed=np.zeros(len(self.symbols), dtype=np.int64))
         self._day: StagedDay | None = None
         self._queue: SessionQueue | None = None
         self._logs: dict[str, LogView] = {}

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 import psutil
+import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.manager import DataManager
@@ -38,6 +39,7 @@ from mismartera.schemas.interval import Interval
 
 from .json_view import JsonView
 from .marks import mark_streams
+from .sql_access import SqlAccess, SystemFacts
 
 _LOG = logging.getLogger(__name__)
 _JOIN_S = 60.0
@@ -119,6 +121,9 @@ class SystemManager:
         self._consumers = Consumers()
         self._views = {False: JsonView("system_json", ["session"]), True: JsonView("system_json_debug")}
         self.export_log = ExportLog()
+        self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
+        self._sql = SqlAccess(self.sql_facts)
+        self.analysis_engine.sql = self._sql.query
         self._state = SystemState.INITIALIZED
         self._started_us = self.time_manager.now_us
         self._coordinator: SessionCoordinator | None = None
@@ -293,6 +298,29 @@ class SystemManager:
         """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
         return [] if self._coordinator is None else self._coordinator.statistics.by_symbol()
 
+    def sql(self, query: str) -> pa.Table:
+        """Answer one SQL query over the state as last published.
+
+        Parameters
+        ----------
+        query : str
+            One statement that reads; ``mismartera sql --tables`` describes the tables.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        MismarteraError
+            If it is wrong, would do more than read, or reaches a limit (1 GB, 30 s, 5,000,000 rows).
+
+        Notes
+        -----
+        Bars are read where they lie, none is copied, and the stream goes on meanwhile.
+        """
+        return self._sql.query(query, self.snapshot)
+
     def register_consumer(
         self,
         name: str,
@@ -462,21 +490,25 @@ class SystemManager:
         return document
 
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
+        sections: dict[str, Any] = {
+            "system_manager": self._own_section(debug=debug),
+            "performance_metrics": self.get_backtest_summary(),
+            "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
+            "threads": self._thread_sections(complete=complete, debug=debug),
+        }
+        return sections | ({"session_config": self._config_section()} if complete else {})
+
+    def _config_section(self) -> dict[str, Any]:
+        return self.config.model_dump(mode="json")
+
+    def _thread_sections(self, *, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         threads = {
             "session_coordinator": self._coordinator,
             "data_processor": self._processor,
             "data_quality_manager": self._quality,
             "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
         }
-        sections: dict[str, Any] = {
-            "system_manager": self._own_section(debug=debug),
-            "performance_metrics": self.get_backtest_summary(),
-            "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
-            "threads": {
-                name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None
-            },
-        }
-        return sections | ({"session_config": self.config.model_dump(mode="json")} if complete else {})
+        return {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
 
     def _own_section(self, *, debug: bool) -> dict[str, Any]:
         time = self.time_manager

@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from mismartera.engine.state.reading import gap_infos, symbol_bars
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.errors import StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
+
+AskSql = Callable[[str, Snapshot], pa.Table]
+"""Answers a SQL query over a snapshot."""
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -36,10 +39,17 @@ class AnalysisContext:
         The published state.
     """
 
-    def __init__(self, snapshot: Snapshot, since_us: int, record: Callable[[int, str, float], None]) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        since_us: int,
+        record: Callable[[int, str, float], None],
+        sql: AskSql | None = None,
+    ) -> None:
         self.snapshot = snapshot
         self._since_us = since_us
         self._record = record
+        self._sql = sql
 
     @property
     def now(self) -> dt.datetime:
@@ -117,6 +127,18 @@ class AnalysisContext:
             raise UnknownNameError("indicator", name, sorted(indicators))
         value: Any = indicators[name][self._code(symbol)]
         return float(value) if np.ndim(value) == 0 else value
+
+    def sql(self, query: str) -> pa.Table:
+        """Answer one SQL query over this step's snapshot; see `SystemManager.sql`.
+
+        Raises
+        ------
+        StateError
+            If the analysis runs without a system.
+        """
+        if self._sql is None:
+            raise StateError("SQL needs a system: this analysis runs without one", hint="run it with a SystemManager")
+        return self._sql(query, self.snapshot)
 
     def record(self, name: str, value: float) -> None:
         """Keep a figure of this step under `name`; `AnalysisEngine.get_records` returns the series."""

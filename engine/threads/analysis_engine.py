@@ -14,7 +14,7 @@ from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import StateError
 from mismartera.schemas.interval import Interval
 
-from .analysis_context import AnalysisContext
+from .analysis_context import AnalysisContext, AskSql
 from .worker import Worker
 
 _LOG = logging.getLogger(__name__)
@@ -50,11 +50,17 @@ class AnalysisEngine(Worker):
     ----------
     on_error : {"raise", "count"}
         Whether an exception in an analysis stops the run, with its own traceback, or is counted and logged.
+
+    Attributes
+    ----------
+    sql : callable or None
+        Answers what analyses ask with `AnalysisContext.sql`; set by whoever owns the engine.
     """
 
     def __init__(self, on_error: OnError = "raise") -> None:
         super().__init__("AnalysisEngine")
         self._on_error = on_error
+        self.sql: AskSql | None = None
         self._analyses: list[_Registered] = []
 
     def add(
@@ -142,7 +148,7 @@ class AnalysisEngine(Worker):
 
     def _run_all(self, due: list[_Registered], snapshot: Snapshot) -> None:
         for held in due:
-            context = AnalysisContext(snapshot, held.since_us, held.record)
+            context = AnalysisContext(snapshot, held.since_us, held.record, self.sql)
             watch = Stopwatch()
             try:
                 held.call(context)
@@ -151,7 +157,12 @@ class AnalysisEngine(Worker):
                 held.last_error = f"{type(error).__name__}: {error}"
                 if self._on_error == "raise":
                     raise
-                _LOG.exception("analysis %s failed at %s; the run goes on", held.name, context.now)
+                if held.errors == 1:  # the statistics count the others
+                    _LOG.warning(
+                        "analysis %s failed at %s: %s; its errors are counted, and the run goes on",
+                        held.name, context.now.isoformat(), " ".join(held.last_error.split()),
+                    )  # fmt: skip
+                _LOG.debug("analysis %s failed at %s", held.name, context.now, exc_info=True)
             finally:
                 held.calls += 1
                 held.seconds += watch.elapsed_s

@@ -98,7 +98,7 @@ class SessionCoordinator(EngineThread):
         self.hooks = hooks
         self.error: BaseException | None = None
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Take every session of the window through its phases, until the end, a stop, or an error."""
         self._running = True
         _LOG.info("[SESSION_FLOW] 3: SessionCoordinator.run() - Thread started")

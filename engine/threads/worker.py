@@ -18,11 +18,34 @@ class EngineThread(threading.Thread):
     def __init__(self, name: str) -> None:
         super().__init__(name=name, daemon=True)
         self._running = False
+        self._ended = threading.Event()
 
     @property
     def running(self) -> bool:
         """Whether the thread does its work now."""
         return self._running and self.is_alive()
+
+    def run(self) -> None:
+        """Do the thread's work."""
+        try:
+            self.work()
+        finally:
+            self._ended.set()
+
+    def work(self) -> None:
+        """What the thread does; returning ends it."""
+        raise NotImplementedError
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the thread to end, as `threading.Thread.join` does.
+
+        Notes
+        -----
+        In some versions of Python, 3.11 among them, Ctrl-C while a thread is joined makes `is_alive` say that it ended
+        while it goes on (python/cpython#90882). Waiting for an event has no such effect.
+        """
+        if not self.is_alive() or self._ended.wait(timeout):
+            super().join(timeout)
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return the thread's section of an export.
@@ -57,7 +80,7 @@ class Worker(EngineThread):
                 self._inbox.put((future, job))
         return future
 
-    def run(self) -> None:
+    def work(self) -> None:
         """Work until closed; an exception belongs to its job's future."""
         self._running = True
         while (item := self._inbox.get()) is not None:

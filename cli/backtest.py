@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +15,7 @@ from .console import catalog_option, progress, say
 from .report import show_run
 
 if TYPE_CHECKING:
+    from mismartera.engine.system.export_schedule import ExportSchedule
     from mismartera.engine.system.manager import SystemManager
 
 _POLL_S = 0.1
@@ -24,6 +29,7 @@ def backtest_group() -> None:
     Examples:
       mismartera backtest run session.json
       mismartera backtest run session.json --until 2025-07-02T11:30 --export state.json
+      mismartera backtest run session.json --export-every 5m --export-dir data/status
     """
 
 
@@ -34,10 +40,28 @@ def backtest_group() -> None:
 @click.option(
     "--export",
     "export_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the complete state at the end to FILE: .json, .json.gz or .json.zst.",
+    type=click.Path(path_type=Path),
+    help="Write the complete state at the end to FILE: .json, .json.gz, .json.zst, .arrow or .parquet.",
     metavar="FILE",
 )
+@click.option(
+    "--export-every",
+    metavar="INTERVAL",
+    help="Write a complete export at the start, a delta whenever this much market time passed, and both at the end.",
+)
+@click.option(
+    "--export-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the exports of --export-every go.  [default: data/status]",
+)
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help="What they are written as: json, json.gz, json.zst, arrow or parquet.  [default: json]",
+)
+@click.option("--consumer", metavar="NAME", help="Whose exports they are.  [default: default]")
 @click.option(
     "--analysis",
     "analyses",
@@ -53,7 +77,16 @@ def backtest_group() -> None:
     help="What an exception in an analysis does: stop the run, or be counted.",
 )
 def run_command(
-    config: Path, catalog: Path, until: str | None, export_path: Path | None, analyses: tuple[str, ...], on_error: str
+    config: Path,
+    catalog: Path,
+    until: str | None,
+    export_path: Path | None,
+    export_every: str | None,
+    export_dir: Path | None,
+    form: str | None,
+    consumer: str | None,
+    analyses: tuple[str, ...],
+    on_error: str,
 ) -> None:
     """Run a backtest session to the end of its window, or to TIME, and report on it.
 
@@ -65,31 +98,101 @@ def run_command(
       mismartera backtest run session.json
       mismartera backtest run session.json --catalog data/catalog --export final.json.gz
       mismartera backtest run session.json --until 2025-07-02T11:30 --export state.json
+      mismartera backtest run session.json --export-every 5m --export-dir out --format json.zst --consumer desk
       mismartera backtest run session.json --analysis my_study.py:Momentum@5m
     """
     from mismartera.engine.system.manager import SystemManager
 
-    from .analyses import load_analysis
+    from .analyses import add_analyses, failure
 
+    wanted = {"--export-dir": export_dir, "--format": form, "--consumer": consumer}
+    alone = [name for name, value in wanted.items() if value is not None]
+    if export_every is None and alone:
+        raise click.UsageError(f"{alone[0]} is for the exports of --export-every INTERVAL, which is not given")
     system = SystemManager(config, catalog, on_error="count" if on_error == "count" else "raise")
-    for text in analyses:
-        call, every = load_analysis(text)
-        system.add_analysis(call, every=every)
-    run_to_end(system, until)
+    add_analyses(system, analyses)
+    schedule = None if export_every is None else _schedule(system, export_every, export_dir, form, consumer)
+    if export_path is not None:
+        _check_target(export_path)
+    try:
+        run_to_end(system, until)
+    except Exception as error:
+        failed = failure(system, error, analyses) if on_error == "raise" else None
+        if failed is None:
+            raise
+        raise failed from error
     show_run(system)
+    if schedule is not None:
+        schedule.finish()
+        say(f"{len(schedule.paths)} exports, the first and the last of them complete: {schedule.paths[0].parent}")
     if export_path is not None:
         written = system.export_status(export_path)
         say(f"complete export at {system.time_manager.get_current_time().isoformat()}: {written}")
 
 
+def _schedule(
+    system: SystemManager, every: str, folder: Path | None, form: str | None, consumer: str | None
+) -> ExportSchedule:
+    from mismartera.engine.export.consumers import DEFAULT
+    from mismartera.engine.system.export_schedule import ExportSchedule
+    from mismartera.engine.system.manager import STATUS_FOLDER
+
+    return ExportSchedule(system, every, folder or STATUS_FOLDER, form=form or "json", consumer=consumer or DEFAULT)
+
+
+def _check_target(path: Path) -> None:
+    """Raise before the run what would make the export at its end impossible."""
+    from mismartera.engine.export.arrow_files import FOLDERS, METADATA
+    from mismartera.engine.export.formats import format_of
+    from mismartera.schemas.errors import ExportError
+
+    form = format_of(path) if path.suffix else "json"
+    folder = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    wrong = None
+    if not folder.is_dir():
+        wrong = f"{folder} is not a folder"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        wrong = f"{folder} is not writable"
+    elif form not in FOLDERS and path.is_dir():
+        wrong = f"it is a folder, and an export to {form} is a file"
+    elif form in FOLDERS and path.exists() and not (path / METADATA).is_file():
+        wrong = "what is there is not an export, and is not replaced"
+    if wrong:
+        raise ExportError(f"{path}: the export cannot be written: {wrong}", hint="name another file")
+
+
 def run_to_end(system: SystemManager, until: str | None = None) -> None:
     """Start a system and wait for its end with a progress bar; Ctrl-C stops it before it is passed on."""
-    total = len(system.time_manager.window_sessions())
+    if system.config.mode == "backtest":
+        _require_rows(system)
     system.start(until)
+    total = len(system.time_manager.window_sessions())
     try:
-        with progress("Running") as update:
+        with _errors_told_once(), progress("Running") as update:
             while not system.wait(_POLL_S):
                 now = system.time_manager.get_current_time()
                 update(system.get_backtest_summary()["sessions"], total, f"sessions, {now:%Y-%m-%d %H:%M}")
     finally:
         system.stop()
+
+
+def _require_rows(system: SystemManager) -> None:
+    """Raise where the catalog has nothing of the window: the engine runs such sessions, but nobody means to."""
+    sessions = system.time_manager.window_sessions()
+    streams = [str(stream) for stream in system.config.session_data_config.streams if stream in ("ticks", "quotes")]
+    system.data_manager.require_rows([system.session_data.base, *streams], sessions[0].date, sessions[-1].date)
+
+
+@contextmanager
+def _errors_told_once() -> Iterator[None]:
+    """Keep the log from telling the error that ends the run while someone waits for it: it is raised, and told then."""
+    logger = logging.getLogger("mismartera.engine.threads.session_coordinator")
+
+    def below_error(record: logging.LogRecord) -> bool:
+        return record.levelno < logging.ERROR
+
+    logger.addFilter(below_error)
+    try:
+        yield
+    finally:
+        logger.removeFilter(below_error)

@@ -92,10 +92,11 @@ class RootGroup(LazyGroup):
         """
         if not standalone_mode:
             return super().main(args, standalone_mode=False, **{"obj": Globals(), **extra})
-        sys.exit(self._run(args, **extra))
+        sys.exit(self.run(args, **extra))
 
-    def _run(self, args: Sequence[str] | None = None, **extra: Any) -> int:
-        settings = Globals()
+    def run(self, args: Sequence[str] | None = None, *, obj: Globals | None = None, **extra: Any) -> int:
+        """Run as `main` does, but return the exit code."""
+        settings = Globals() if obj is None else obj
         words = _global_options_first(list(sys.argv[1:] if args is None else args))
         try:
             result = super().main(words, **{"prog_name": "mismartera", **extra}, standalone_mode=False, obj=settings)
@@ -134,7 +135,7 @@ def _say_click_error(error: click.ClickException) -> None:
     click.echo(f"error: {text[:1].lower()}{text[1:]}", err=True)
     context = getattr(error, "ctx", None)
     if context is not None:
-        click.echo(f"hint: '{context.command_path} --help' lists what there is", err=True)
+        click.echo(f"hint: '{f'{context.command_path} --help'.strip()}' lists what there is", err=True)
 
 
 def _say_error(error: MismarteraError, *, verbose: bool) -> None:
@@ -169,6 +170,9 @@ COMMANDS = {
     "backtest": LazyCommand("mismartera.cli.backtest:backtest_group", "Run sessions over bars of the catalog."),
     "config": LazyCommand("mismartera.cli.config:config_group", "Write, check and describe session configurations."),
     "data": LazyCommand("mismartera.cli.data:data_group", "Import, list, make up and verify the catalog's bars."),
+    "sql": LazyCommand("mismartera.cli.sql:sql_command", "Ask a session, its exports or the catalog with SQL."),
+    "shell": LazyCommand("mismartera.cli.shell:shell_command", "Work with a running session at a prompt."),
+    "export": LazyCommand("mismartera.cli.export:export_group", "Show, check and replay exports."),
 }
 
 HELP = """Hold the whole state of a trading session in memory, as columns: stream bars of many symbols, watch and export

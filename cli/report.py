@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .console import say, table
+from .console import Align, say, table
 
 if TYPE_CHECKING:
     from mismartera.engine.system.manager import SystemManager
 
 _SHOWN_SYMBOLS = 20
+_COUNTED: list[Align] = ["left", "right", "right", "right"]
 
 
 def show_run(system: SystemManager) -> None:
@@ -25,8 +26,7 @@ def show_run(system: SystemManager) -> None:
         table("Gaps, all sessions", ["interval", "ranges", "missing bars"], rows)
     say()
     _show_quality(system)
-    for name, figures in system.analysis_engine.get_statistics().items():
-        say(f"analysis {name}: {figures['calls']} calls, {figures['errors']} errors, latest {figures['latest']}")
+    _show_analyses(system)
 
 
 def _figures(system: SystemManager, summary: dict[str, Any]) -> list[tuple[str, str]]:
@@ -49,3 +49,22 @@ def _show_quality(system: SystemManager) -> None:
     if len(rows) > _SHOWN_SYMBOLS:
         title += f" ({_SHOWN_SYMBOLS} of {len(rows)})"
     table(title, ["symbol", "bars", "missing", "quality %"], rows[:_SHOWN_SYMBOLS])
+
+
+def _show_analyses(system: SystemManager) -> None:
+    statistics = system.analysis_engine.get_statistics()
+    if not statistics:
+        return
+    rows = [
+        (name, figures["calls"], figures["errors"], f"{figures['seconds']:.3f}", _latest(figures["latest"]))
+        for name, figures in statistics.items()
+    ]
+    say()
+    table("Analyses", ["name", "calls", "errors", "seconds", "latest figures"], rows, [*_COUNTED, "left"])
+    for name, figures in statistics.items():
+        if figures["last_error"]:
+            say(f"last error of {name}: {' '.join(figures['last_error'].split())}")
+
+
+def _latest(figures: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in figures.items()) or "none"

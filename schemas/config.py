@@ -31,6 +31,7 @@ BarField = Literal["open", "high", "low", "close", "volume"]
 IndicatorType = Literal["daily_average", "intraday_average", "field_max", "field_min"]
 
 _EVENTS = ("ticks", "quotes")
+_DAY = Interval("1d")
 _TAKEN = ("loaded", "date_range", "data")  # keys of a symbol's history in an export, beside which indicators stand
 _DEFAULT_DERIVED: JsonDict = {"default": ["5m", "15m"]}  # a default of Intervals, as the JSON Schema says it
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -92,7 +93,7 @@ class BacktestConfig(_Model):
 class HistoricalDataConfig(_Model):
     """One interval of history, kept for a number of sessions before the current one."""
 
-    interval: Interval = Field(description="Bar interval to keep.")
+    interval: Interval = Field(description="Bar interval to keep, at most a day.")
     trailing_days: TrailingDays = Field(description="Sessions (not calendar days) before the current one.")
 
 
@@ -128,6 +129,9 @@ class HistoricalConfig(_Model):
         for place, entry in enumerate(self.data):
             if entry.interval in seen:
                 raise field_problem(("data", place, "interval"), str(entry.interval), "expected each interval once")
+            if entry.interval > _DAY:
+                reason = "expected an interval of at most a day"
+                raise field_problem(("data", place, "interval"), str(entry.interval), reason)
             seen.add(entry.interval)
         for name, indicator in self.indicators.items():
             if self.enabled and self.interval_for(indicator) is None:
@@ -205,6 +209,8 @@ class SessionDataConfig(_Model):
             raise field_problem(("streams",), self.streams, "expected a bar interval of less than a day among them")
         for name, texts in (("streams", self.streams), ("derived_intervals", map(str, self.derived_intervals))):
             for place, text in enumerate(texts):
+                if text not in _EVENTS and Interval(text) > _DAY:
+                    raise field_problem((name, place), text, "expected an interval of at most a day")
                 if text not in _EVENTS and not base.divides(text):
                     reason = f"expected a multiple of {base}, the finest stream, from which it is derived"
                     raise field_problem((name, place), text, reason)

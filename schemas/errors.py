@@ -88,6 +88,38 @@ class ExportError(MismarteraError, OSError):
     """An export that could not be delivered; the consumer's cursor did not move."""
 
 
+class NotAnExportError(MismarteraError, ValueError):
+    """A file or folder that was read as an export and is none."""
+
+    def __init__(self, path: object, problem: str, *, hint: str | None = None) -> None:
+        super().__init__(f"{path} is no export: {problem}", hint=hint)
+        self.path = path
+
+
+class ChainError(MismarteraError, ValueError):
+    """An export that does not follow the ones replayed before it. `expected` and `found` are sequences, if it is those.
+
+    Attributes
+    ----------
+    path : object
+    expected, found : int or None
+    """
+
+    def __init__(
+        self,
+        path: object,
+        problem: str,
+        *,
+        expected: int | None = None,
+        found: int | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(f"{path}: {problem}", hint=hint)
+        self.path = path
+        self.expected = expected
+        self.found = found
+
+
 def _listing(kind: str, available: Sequence[str], most: int = 12) -> str:
     if not available:
         return f"(there is no {kind} at all)"

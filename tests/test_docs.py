@@ -42,7 +42,8 @@ def undocumented(source):
 
 def commands_of(name, command, parent=None):
     """Yield a command and all below it, each with its words."""
-    ctx = click.Context(command, info_name=name, parent=parent)
+    # A command keeps the help option it makes for the first context that asks: give it the one of the command line.
+    ctx = click.Context(command, info_name=name, parent=parent, **cli.context_settings)
     yield ctx.command_path, command
     if isinstance(command, click.Group):
         for below in command.list_commands(ctx):
@@ -52,7 +53,7 @@ def commands_of(name, command, parent=None):
 def typed_commands(text):
     """Return the lines of a text that start with ``$ mismartera``, up to a pipe, a redirection or a comment."""
     lines = re.findall(r"^\s*\$ (mismartera\b.*)$", text.replace("\\\n", " "), flags=re.MULTILINE)
-    return [" ".join(re.split(r"\s(?:[|>#]|2>|&&|&)", line)[0].split()) for line in lines]
+    return [" ".join(re.split(r"\s(?:[|<>#]|2>|&&|&)", line)[0].split()) for line in lines]
 
 
 def check_typed(line):

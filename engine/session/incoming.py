@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import session_grid
-from mismartera.engine.columns.revisions import classify
+from mismartera.engine.columns.revisions import all_new, classify
 from mismartera.engine.log.segment import Segment, column
 from mismartera.engine.state.staging import log_bars
 from mismartera.engine.time.calendar import TradingSession
@@ -46,10 +46,32 @@ class AppendResult:
     latest_us: int
 
 
+NEVER = int(np.iinfo(np.int64).min)
+"""Timestamp of the last bar of a symbol that has none."""
+
+
 def accept(
-    bars: pa.Table, codes: Mapping[str, int], interval: Interval, session: TradingSession | None, held: Segment | None
+    bars: pa.Table,
+    codes: Mapping[str, int],
+    interval: Interval,
+    session: TradingSession | None,
+    latest: NDArray[np.int64],
+    held: Callable[[], Segment | None],
 ) -> tuple[Segment | None, AppendResult]:
-    """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`."""
+    """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`.
+
+    Parameters
+    ----------
+    bars : pyarrow.Table
+    codes : mapping
+    interval : Interval
+    session : TradingSession or None
+    latest : int64 array, one entry per symbol code
+        Timestamp of each symbol's last bar, `NEVER` where it has none. Moved on in place.
+    held : callable
+        Returns the current rows. Asked only where a row is not after its symbol's last one, so a feed in order costs
+        what is new, not what is held.
+    """
     if bars.schema.names != BAR_SCHEMA.names:
         raise DataError(f"bars have columns {bars.schema.names}: expected {BAR_SCHEMA.names}")
     types = ", ".join(f"{field.name} {field.type}" for field in BAR_SCHEMA)
@@ -62,15 +84,20 @@ def accept(
     row_codes = _codes_of(batch.column("symbol"), codes)
     columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     _check(batch, columns)
-    found = classify(held, columns, row_codes)
-    late = _late(held, columns["timestamp"], row_codes) & found.keep & (found.revision == 0)
+    late = _late(latest, columns["timestamp"], row_codes)
+    if late.any():
+        found = classify(held(), columns, row_codes)
+        late &= found.keep & (found.revision == 0)
+    else:
+        found = all_new(len(late))
+    np.maximum.at(latest, row_codes, columns["timestamp"])
     available = columns["timestamp"] + interval.us
     if session is not None:
         available = _cut(columns["timestamp"], available, session, interval)
     kept = int(found.keep.sum())
     revised = int((found.revision[found.keep] > 0).sum())
-    latest = int(available[found.keep].max()) if kept else 0
-    result = AppendResult(kept, len(found.keep) - kept, revised, int(late.sum()), latest)
+    newest = int(available[found.keep].max()) if kept else 0
+    result = AppendResult(kept, len(found.keep) - kept, revised, int(late.sum()), newest)
     if not kept:
         return None, result
     rows = log_bars(batch.drop_columns(["symbol"]), pa.array(available).view(TIMESTAMP), pa.array(found.revision))
@@ -106,24 +133,19 @@ def _check(batch: pa.RecordBatch, columns: dict[str, NDArray[Any]]) -> None:
         )
 
 
-def _late(held: Segment | None, stamps: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mark rows before the latest bar their symbol has by then, in order of arrival."""
+def _late(latest: NDArray[np.int64], stamps: NDArray[np.int64], codes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mark rows that are not after every earlier bar of their symbol, held or before them in the batch."""
     order = np.argsort(codes, kind="stable")
-    low = np.iinfo(np.int64).min
-    latest = np.full(int(codes.max()) + 1, low)
-    if held is not None:
-        some = np.flatnonzero(held.count[: len(latest)])
-        latest[some] = held.column("timestamp")[held.start[some] + held.count[some] - 1]
     sorted_codes, sorted_stamps = codes[order], stamps[order]
-    # Offsetting each symbol into a range of its own makes one running maximum serve all of them.
-    base = int(min(stamps.min(), latest[latest > low].min(initial=stamps.min())))
-    span = int(max(stamps.max(), latest.max())) - base + 1
-    shifted = sorted_stamps - base + sorted_codes * span
-    before = np.maximum.accumulate(shifted)
-    running = np.concatenate([[-1], before[:-1]])
-    known = np.where(latest[sorted_codes] > low, latest[sorted_codes] - base + sorted_codes * span, -1)
+    known = latest[sorted_codes]
+    # Moving each symbol into a range of its own makes one running maximum serve all of them.
+    base = int(min(stamps.min(), known[known != NEVER].min(initial=stamps.min())))
+    shift = sorted_codes * (int(max(stamps.max(), known.max())) - base + 2)
+    shifted = sorted_stamps - base + 1 + shift
+    passed = np.concatenate([[-1], np.maximum.accumulate(shifted)[:-1]])
+    held = np.where(known == NEVER, -1, known - base + 1 + shift)
     late = np.empty(len(codes), dtype=bool)
-    late[order] = shifted < np.maximum(running, known)
+    late[order] = shifted <= np.maximum(np.maximum(passed, held), shift)
     return late
 
 

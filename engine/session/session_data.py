@@ -27,7 +27,7 @@ from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
-from .incoming import AppendResult, accept
+from .incoming import NEVER, AppendResult, accept
 from .queue import SessionQueue
 from .symbol_session_data import SymbolSessionData
 
@@ -102,6 +102,7 @@ class SessionData:
         self._day: StagedDay | None = None
         self._queue: SessionQueue | None = None
         self._logs: dict[str, LogView] = {}
+        self._latest: dict[str, NDArray[np.int64]] = {}
         self._set_quality: dict[str, Floats] = {}
         self._set_gaps: dict[tuple[str, int], tuple[GapInfo, ...]] = {}
         self._clear_logs()
@@ -325,6 +326,7 @@ class SessionData:
             self.symbols = (*self.symbols, symbol)
             self._codes = self._codes | {symbol: code}
             self._set_quality = {kind: np.append(values, np.nan) for kind, values in self._set_quality.items()}
+            self._latest = {interval: np.append(latest, NEVER) for interval, latest in self._latest.items()}
             if day is None:
                 self._logs = {kind: view.widened(code + 1) for kind, view in self._logs.items()}
             else:
@@ -392,8 +394,14 @@ class SessionData:
                     hint="feed a SessionData of your own, or import the rows into the catalog",
                 )
             view = self._logs[text]
-            held = current(view) if view.segments else None
-            segment, result = accept(bars, self._codes, Interval(text), self._state.session, held)
+            segment, result = accept(
+                bars,
+                self._codes,
+                Interval(text),
+                self._state.session,
+                self._latest[text],
+                lambda: current(view) if view.segments else None,
+            )
             if segment is not None:
                 ordered = view.ordered and not (result.revised or result.late)
                 segments = appended(view.segments, segment)
@@ -438,6 +446,7 @@ class SessionData:
     def _clear_logs(self) -> None:
         none = np.zeros(len(self.symbols), dtype=np.int64)
         self._logs = {interval: LogView((), none, LOG_BAR_SCHEMA) for interval in self.intervals}
+        self._latest = {interval: np.full(len(self.symbols), NEVER) for interval in self.intervals}
         self._day = self._queue = None
 
     def _build(self) -> Snapshot:

@@ -81,6 +81,16 @@ class Watcher:
 @laws(22)
 @given(worlds())
 def test_every_step_is_what_the_naive_model_says(world: World) -> None:
+    run_and_compare(world)
+
+
+@laws(4)
+@given(worlds(half_minutes=True))
+def test_every_step_of_half_minute_bars_too(world: World) -> None:
+    run_and_compare(world)
+
+
+def run_and_compare(world: World) -> None:
     with world.system() as system:
         watcher = Watcher(system, world)
         system.run()

@@ -167,12 +167,17 @@ def random_row(random: random.Random, symbol: str, start_us: int) -> Row:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, max_sessions: int = 2) -> World:
+def worlds(draw: st.DrawFn, *, max_sessions: int = 2, half_minutes: bool = False) -> World:
     group, sessions = CALENDARS[draw(st.sampled_from(sorted(CALENDARS)))]
-    first = draw(st.integers(0, len(sessions) - 1))
-    last = draw(st.integers(first, min(first + max_sessions, len(sessions)) - 1))
-    short = all(session.close_us - session.open_us < length_us("4h") for session in sessions[first : last + 1])
-    base = draw(st.sampled_from(["1m", "5m", "5m", "30s"] if short else ["1m", "5m", "5m"]))
+    if half_minutes:  # on a short day: half-minute bars of a whole one are many
+        group, sessions = draw(st.sampled_from([CALENDARS[name] for name in ("us_july", "us_november", "hk_december")]))
+        short = [each for each, session in enumerate(sessions) if session.close_us - session.open_us < length_us("4h")]
+        first = last = short[0]
+        base = "30s"
+    else:
+        first = draw(st.integers(0, len(sessions) - 1))
+        last = draw(st.integers(first, min(first + max_sessions, len(sessions)) - 1))
+        base = draw(st.sampled_from(["1m", "5m", "5m"]))
     derived = draw(st.lists(st.sampled_from(DERIVED[base]), min_size=1, max_size=3, unique=True))
     symbols = draw(st.permutations(SYMBOLS[: draw(st.integers(1, len(SYMBOLS)))]))
     extended = group == "US_EQUITY" and draw(st.booleans()) and base == "5m"

@@ -245,7 +245,7 @@ WRONG = [
     (
         "session_data_config.derived_intervals",
         [5, "x"],
-        'session_data_config.derived_intervals.1: "x" is not allowed; expected a whole number of 1 or more '
+        'session_data_config.derived_intervals.1: "x" is not allowed; expected a whole number from 1 to 999999 '
         '(minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
@@ -257,13 +257,13 @@ WRONG = [
     (
         "session_data_config.derived_intervals",
         5,
-        "session_data_config.derived_intervals: 5 is not allowed; expected a list, each a whole number of 1 "
-        'or more (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
+        "session_data_config.derived_intervals: 5 is not allowed; expected a list, each a whole number from 1 "
+        'to 999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
         "session_data_config.derived_intervals",
         [0],
-        "session_data_config.derived_intervals.0: 0 is not allowed; expected a whole number of 1 or more "
+        "session_data_config.derived_intervals.0: 0 is not allowed; expected a whole number from 1 to 999999 "
         '(minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
@@ -273,20 +273,24 @@ WRONG = [
         ],
         "session_data_config.derived_intervals.0: "
         '"99999999999999999999999999999999999999999999999999999999... is not allowed; expected a whole '
-        'number of 1 or more (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
+        'number from 1 to 999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
         "session_data_config.derived_intervals",
         [1000000000000000000],
-        'session_data_config: {"symbols":["RIVN","AAPL"],"streams":["1m"],"derived_inte... is not allowed; '
-        "expected an object with symbols and optionally streams, derived_intervals, historical, quality, "
-        "extended_hours",
+        "session_data_config.derived_intervals.0: 1000000000000000000 is not allowed; expected a whole number from 1 to "
+        '999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
+    ),
+    (
+        "session_data_config.derived_intervals",
+        ["2d"],
+        'session_data_config.derived_intervals.0: "2d" is not allowed; expected an interval of at most a day',
     ),
     (
         "session_data_config.historical.data.0.interval",
         "5x",
-        'session_data_config.historical.data.0.interval: "5x" is not allowed; expected a whole number of 1 '
-        'or more (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
+        'session_data_config.historical.data.0.interval: "5x" is not allowed; expected a whole number from 1 '
+        'to 999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
         "session_data_config.historical.data.0.trailing_days",

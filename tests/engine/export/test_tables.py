@@ -18,7 +18,7 @@ from mismartera.engine.export.table_document import document_of
 from mismartera.engine.export.table_schemas import TABLES
 from mismartera.engine.export.tables import export_tables
 from mismartera.engine.session.session_data import SessionData
-from mismartera.schemas.bars import BAR_SCHEMA
+from mismartera.engine.system.manager import SystemState
 from mismartera.schemas.gaps import GapInfo
 from tests.golden.exporting import every, export_of, make_catalog, make_run
 from tests.golden.small import make_system, minutes, table, us
@@ -68,7 +68,9 @@ def test_tables_and_json_carry_the_same_over_two_sessions(catalog: Path) -> None
 
     every(system, 60, take)
     system.run()
-    assert len(rows) == 4 * 10  # at each full hour from 10:00 to 16:00, and to 13:00 where the session closes early
+    assert len(rows) == 4 * (
+        7 + 4
+    )  # at each full hour from 10:00 to 16:00, and to 13:00 where the session closes early
     same(system.export(complete=True))
 
 
@@ -106,7 +108,8 @@ def test_a_complete_export_refers_to_whole_segments_without_a_copy(tmp_path: Pat
     system = make_system(tmp_path, minutes("A", "2024-07-03T09:30-04:00", 210), "2024-07-03", derived=[])
     system.run()
     [segment] = system.snapshot.logs["1m"].segments
-    [chunk] = export_tables(system.export(complete=True))["session_bars"].column("close").chunks
+    chunks = export_tables(system.export(complete=True))["session_bars"].column("close").chunks
+    [chunk] = [chunk for chunk in chunks if len(chunk)]
     assert chunk.buffers()[1].address == segment.batch.column("close").buffers()[1].address
 
 
@@ -130,6 +133,10 @@ def test_late_rows_corrections_and_figures_by_hand(tmp_path: Path) -> None:
     moment = dt.datetime(2025, 7, 2, 9, 36, tzinfo=ZONE)
     data.set_gaps("B", "1m", [GapInfo("B", moment, moment + dt.timedelta(minutes=2), 3, 2, moment)])
     data.set_quality("A", "1m", 12.5)
+    consumers.acknowledge(export_of(data, consumers, complete=False))
+    data.set_gaps("B", "1m", [])
+    assert same(export_of(data, consumers, complete=False))["gaps"].column("bar_count").to_pylist() == [0]
+    data.set_gaps("B", "1m", [GapInfo("B", moment, moment, 1, 2, moment)])
     tables = same(export_of(data, consumers, complete=True))
     assert tables["gaps"].column("retry_count").to_pylist() == [2]
     assert max(tables["session_bars"].column("revision").to_pylist()) >= 1
@@ -137,17 +144,31 @@ def test_late_rows_corrections_and_figures_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_symbol_that_joins_is_told_whole(catalog: Path) -> None:
-    system = make_run(catalog, symbols=["AAPL"])
-    system.run(until="2025-07-03T10:00")
-    system.acknowledge(system.export())
-    system.session_data.add_symbol("NEW")
-    feed_table = pa.table(
-        {name: [value] for name, value in zip(BAR_SCHEMA.names, ("NEW", 0, 1.0, 1.0, 1.0, 1.0, 1), strict=True)},
-        schema=BAR_SCHEMA,
-    )
-    assert feed_table.num_rows == 1
-    same(system.export())
-    same(system.export(complete=True))
+    system = make_run(catalog, symbols=["ZZ", "AAPL"])
+    joined = []
+
+    def join() -> None:
+        if not joined:
+            system.acknowledge(system.export())
+            system.pause()
+
+    def take() -> None:
+        if len(system.snapshot.symbols) == 3:
+            tables = same(system.export())
+            joined.append({row["symbol"] for row in tables["historical_bars"].select(["symbol"]).to_pylist()})
+            same(system.export(complete=True))
+            system.acknowledge(system.export())
+
+    every(system, 60, join)
+    every(system, 1, take)
+    system.start(until="2025-07-02T10:30")
+    while system.state is not SystemState.PAUSED:
+        assert system.wait(0.01) is False
+    system.add_symbol("BRK.B")
+    system.resume()
+    system.wait()
+    assert joined[0] == {"BRK.B"}
+    assert not any(joined[1:])
 
 
 def test_a_session_without_rows_has_all_tables_without_rows() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 
 import pytest
@@ -80,3 +81,18 @@ def test_the_section_of_an_export() -> None:
         "_running": False,
     }
     assert worker.to_json(debug=True)["queue_depth"] == 0
+
+
+def test_an_interrupted_join_leaves_the_thread_alive() -> None:
+    worker, hold = Worker("held"), threading.Event()
+    worker.start()
+    held = worker.submit(hold.wait)
+    timer = threading.Timer(0.1, lambda: signal.raise_signal(signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        worker.join(PATIENCE_S)
+    assert worker.is_alive()
+    hold.set()
+    assert held.result(PATIENCE_S)
+    worker.close()
+    assert not worker.is_alive()

@@ -1,0 +1,126 @@
+"""`mismartera export`: show, check and replay exports, in any form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .console import say
+
+_FILE = click.Path(path_type=Path)
+
+
+@click.group("export")
+def export_group() -> None:
+    """Show, check and replay exports: .json, .json.gz, .json.zst, and the folders .arrow and .parquet.
+
+    \b
+    Examples:
+      mismartera export show state.json
+      mismartera export check data/status/*.json
+      mismartera export replay data/status/*.json -o merged.json
+    """
+
+
+@export_group.command("show")
+@click.argument("file", type=_FILE)
+@click.option("--interval", metavar="INTERVAL", help="Whose bars the timeline shows; by default the streamed ones.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Symbols to show, those of the worst quality first; 0 shows all.",
+)
+def show_command(file: Path, interval: str | None, limit: int) -> None:
+    """Show what an export holds: its metadata, counts and quality per interval, symbols, and gaps over the session.
+
+    In the timeline a block is a span of the session: █ every bar is there, ▒ some are missing, · all are; blank is
+    not due yet. A delta has no timeline: it lists the gap ranges it tells of.
+
+    \b
+    Examples:
+      mismartera export show state.json
+      mismartera export show state.json --interval 5m --limit 0
+    """
+    from mismartera.engine.export.check import require_sound
+    from mismartera.engine.export.loading import load_export
+
+    from .export_report import show_export
+
+    document = load_export(file)
+    require_sound(document, file)
+    show_export(file, document, interval=interval, limit=limit)
+
+
+@export_group.command("check")
+@click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
+@click.option("--chain", is_flag=True, help="Also check that the files, in order of their sequence, make a chain.")
+def check_command(files: tuple[Path, ...], chain: bool) -> int:
+    """Check exports against the contract: shape, counts, order, gaps, quality.
+
+    Prints a line for each problem, and exits with 1 if there is any.
+
+    \b
+    Examples:
+      mismartera export check state.json
+      mismartera export check --chain out/*.json.zst
+    """
+    from mismartera.engine.export.check import check_export
+    from mismartera.engine.export.loading import load_export
+    from mismartera.engine.export.replay import replay
+    from mismartera.schemas.errors import ChainError, NotAnExportError
+
+    problems: list[str] = []
+    for file in files:
+        try:
+            problems += [f"{file}: {problem}" for problem in check_export(load_export(file))]
+        except NotAnExportError as error:
+            problems.append(str(error))
+    if chain and not problems:
+        try:
+            replay(files)
+        except ChainError as error:
+            problems.append(str(error))
+    for problem in problems:
+        say(problem)
+    if not problems:
+        say(f"{len(files)} export{'s' if len(files) > 1 else ''}: no problem")
+    return int(bool(problems))
+
+
+@export_group.command("replay")
+@click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FIRST [DELTA]...")
+@click.option(
+    "-o",
+    "--output",
+    type=_FILE,
+    required=True,
+    metavar="FILE",
+    help="Where the merged complete export goes: .json, .json.gz or .json.zst.",
+)
+def replay_command(files: tuple[Path, ...], output: Path) -> None:
+    """Merge a chain of exports into one complete export: the state at the instant of the last.
+
+    FIRST is a complete export, or the delta with sequence 1. The order of the files does not matter, their sequence
+    does: one that is missing, there twice or foreign is an error that names it.
+
+    \b
+    Examples:
+      mismartera export replay first.json delta1.json delta2.json -o merged.json
+      mismartera export replay out/*_complete_*.json out/*_delta_*.json -o merged.json.gz
+    """
+    from mismartera.engine.export.arrow_files import FOLDERS
+    from mismartera.engine.export.files import write_file
+    from mismartera.engine.export.formats import FORMATS, format_of
+    from mismartera.engine.export.replay import replay
+    from mismartera.schemas.errors import UnknownNameError
+
+    form = format_of(output)
+    if form in FOLDERS:
+        written = [name for name in FORMATS if name not in FOLDERS]
+        raise UnknownNameError("form of a merged export", form, written)
+    state = replay(files)
+    write_file(output, state.pieces())
+    say(f"{len(files)} exports merged, up to sequence {state.metadata['sequence']}: {output}")

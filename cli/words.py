@@ -1,0 +1,106 @@
+"""The words of a line at the shell's prompt: which command they lead to, and ``key=value`` as options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the words of a line lead.
+
+    Attributes
+    ----------
+    ctx : click.Context
+        Of the last command they name.
+    before : list of str
+        The words up to there.
+    rest : list of str
+        The words after: that command's own.
+    """
+
+    ctx: click.Context
+    before: list[str]
+    rest: list[str]
+
+    @property
+    def options(self) -> list[click.Option]:
+        """The command's options."""
+        return [param for param in self.ctx.command.get_params(self.ctx) if isinstance(param, click.Option)]
+
+    def option(self, word: str) -> click.Option | None:
+        """Return the option that `word`, such as ``--symbol``, names."""
+        return next((option for option in self.options if word in (*option.opts, *option.secondary_opts)), None)
+
+
+def resolve(root: click.Group, words: Sequence[str]) -> Place:
+    """Follow words from group to group down to a command."""
+    ctx = click.Context(root, info_name="", resilient_parsing=True, **root.context_settings)
+    at = 0
+    while at < len(words) and isinstance(ctx.command, click.Group):
+        if not words[at].startswith("-"):
+            below = ctx.command.get_command(ctx, words[at])
+            if below is None:
+                break
+            ctx = click.Context(below, info_name=words[at], parent=ctx, resilient_parsing=True)
+        at += 1
+    return Place(ctx, list(words[:at]), list(words[at:]))
+
+
+def takes_value(option: click.Option | None) -> bool:
+    """Return whether the word after an option belongs to it."""
+    return option is not None and not option.is_flag and not option.count
+
+
+def as_options(root: click.Group, words: Sequence[str], defaults: Mapping[str, str]) -> list[str]:
+    """Write ``key=value`` as ``--key value`` where the command has such an option, and add options left out.
+
+    Parameters
+    ----------
+    root : click.Group
+    words : sequence of str
+        A line's words.
+    defaults : mapping
+        Values by parameter name, given to a command that has the option and was called without it.
+
+    Raises
+    ------
+    click.BadParameter
+        If a flag's value is neither true nor false.
+
+    Notes
+    -----
+    A flag is switched by true or false: ``complete=false`` of ``--complete/--delta`` becomes ``--delta``. Values of
+    options and words after ``--`` stay as they are.
+    """
+    place = resolve(root, words)
+    turned: list[str] = []
+    inside_value = ended = False
+    for word in place.rest:
+        ended = ended or (word == "--" and not inside_value)
+        if not (inside_value or ended):
+            turned += _as_option(place, word)
+        else:
+            turned.append(word)
+        inside_value = not inside_value and "=" not in word and takes_value(place.option(word))
+    added = [
+        f"{option.opts[0]}={defaults[option.name]}"
+        for option in place.options
+        if option.name in defaults and not any(word.split("=")[0] in option.opts for word in turned)
+    ]
+    return [*place.before, *added, *turned]
+
+
+def _as_option(place: Place, word: str) -> list[str]:
+    key, equals, value = word.partition("=")
+    name = f"--{key.replace('_', '-')}"
+    option = place.option(name) if equals and key and not key.startswith("-") else None
+    if option is None:
+        return [word]
+    if takes_value(option):
+        return [f"{name}={value}"]
+    wanted = click.BOOL.convert(value, option, place.ctx) == (name in option.opts)
+    return list((option.opts if wanted else option.secondary_opts)[:1])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas  # noqa: F401 - pyarrow imports it in its first conversion, where a Ctrl-C would be lost
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import StateError, UnknownNameError
 
-from .cursor import Cursor
+from .cursor import Cursor, lag_rows
 from .document import VERSION, Export
 from .filter import EVERYTHING, ExportFilter
 from .session_section import SessionSection
@@ -41,7 +41,7 @@ class ConsumerInfo:
     last_update : str or None
         Instant of the last one, in the exchange's zone.
     lag_rows : int
-        Session rows it has not been sent.
+        Session rows of its part that it has not been sent.
     lag_s : float or None
         Seconds of the engine's clock since its last export; None before the first.
     """
@@ -91,13 +91,12 @@ class Consumers:
         """Return where every consumer stands against `snapshot`, by name."""
         with self._lock:
             held = sorted(self._consumers.items())
-        everything = sum(log.rows for log in snapshot.logs.values())
         return [
             ConsumerInfo(
                 name,
                 consumer.sequence,
                 consumer.last_update,
-                everything if consumer.cursor is None else consumer.cursor.lag_rows(snapshot),
+                lag_rows(snapshot, consumer.cursor, consumer.only),
                 None if consumer.cursor is None else (snapshot.now_us - consumer.cursor.now_us) / 1e6,
             )
             for name, consumer in held
@@ -160,6 +159,7 @@ class Consumers:
             metadata,
             sections(),
             session,
+            state.cursor,
             Cursor.of(snapshot),
             watch.elapsed_s,
         )
@@ -174,10 +174,10 @@ class Consumers:
         """
         with self._lock:
             state = self._get(export.consumer)
-            if export.sequence != state.sequence + 1:
+            if export.base is not state.cursor:
                 raise StateError(
-                    f"export {export.sequence} of consumer {export.consumer!r} cannot be acknowledged: "
-                    f"its last one is number {state.sequence} by now",
+                    f"export {export.sequence} of consumer {export.consumer!r} cannot be acknowledged: since it was "
+                    f"made another was, or the consumer was reset; its last one is number {state.sequence} by now",
                     hint="one consumer takes one export at a time; give each reader a name of its own",
                 )
             self._consumers[export.consumer] = _Consumer(

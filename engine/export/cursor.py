@@ -12,6 +12,8 @@ from mismartera.engine.state.snapshot import GapView, Snapshot
 from mismartera.engine.state.staging import StagedDay
 from mismartera.schemas.gaps import GapInfo
 
+from .filter import ExportFilter, select
+
 Ints = NDArray[np.int64]
 
 
@@ -65,9 +67,16 @@ class Cursor:
             return None
         return GapView.at(self.day.gaps[kind], self.day.grids[kind], self.now_us)
 
-    def lag_rows(self, snapshot: Snapshot) -> int:
-        """Return how many session rows `snapshot` shows beyond this cursor."""
-        if self.epoch != snapshot.epoch:
-            return sum(log.rows for log in snapshot.logs.values())
-        held = sum(int(offsets.sum()) for offsets in self.offsets.values())
-        return sum(log.rows for log in snapshot.logs.values()) - held
+
+def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> int:
+    """Return how many session rows of a consumer's part `snapshot` shows beyond its cursor."""
+    if not only.passes_section("session"):
+        return 0
+    codes = select(snapshot.symbols, only.symbols).codes
+    offsets = {} if since is None or since.epoch != snapshot.epoch else since.offsets
+    lag = 0
+    for kind, log in snapshot.logs.items():
+        if only.passes_kind(kind):
+            held = offsets.get(kind, codes[:0])
+            lag += int(log.visible[codes].sum() - held[codes[codes < len(held)]].sum())
+    return lag

@@ -32,8 +32,8 @@ class Export:
     sections : mapping
         The sections beside ``_metadata`` and ``session_data``, as plain data.
     session : SessionSection
-    cursor : Cursor
-        Where the consumer stands once this is acknowledged.
+    base, cursor : Cursor
+        Where the consumer stood when it was made, None before its first; where it stands once this is acknowledged.
     snapshot_s : float
         Seconds it took to plan.
     """
@@ -45,6 +45,7 @@ class Export:
     metadata: Mapping[str, Any]
     sections: Mapping[str, Any]
     session: SessionSection
+    base: Cursor | None
     cursor: Cursor
     snapshot_s: float
 

@@ -16,7 +16,8 @@ from .cursor import Cursor
 from .filter import ExportFilter
 from .kind_section import before_rows, number_texts
 from .ranges import gap_text, range_text
-from .rows import SEPARATOR, RowTexts, stamp_texts, style_of
+from .row_texts import RowTexts
+from .rows import SEPARATOR, stamp_texts, style_of
 
 Piece = bytes | memoryview
 
@@ -31,6 +32,8 @@ class HistorySection:
         Codes of the export's symbols, in its order.
     since : Cursor or None
         What the consumer holds.
+    texts : RowTexts
+        Where the text of its rows comes from.
     only : ExportFilter
 
     Attributes
@@ -39,21 +42,23 @@ class HistorySection:
         Rows it carries.
     """
 
-    def __init__(self, snapshot: Snapshot, codes: NDArray[np.int64], since: Cursor | None, only: ExportFilter) -> None:
+    def __init__(
+        self, snapshot: Snapshot, codes: NDArray[np.int64], since: Cursor | None, texts: RowTexts, only: ExportFilter
+    ) -> None:
         self._snapshot = snapshot
         self._history = snapshot.history
         self._codes: list[int] = codes.tolist()
         shown = self._history.intervals.items() if only.passes_section("historical") else ()
         self._intervals = {text: interval for text, interval in shown if only.passes_kind(text)}
-        self._texts = {
-            text: RowTexts(snapshot, text, [day.segment for day in interval.days], past=True)
-            for text, interval in self._intervals.items()
-        }
         self._indicators = self._history.indicators if only.passes_section("historical") else {}
         if since is None or not len(self._history.changed):
             self._new = [since is None] * len(codes)
         else:
             self._new = (self._history.changed[codes] > since.history).tolist()
+        self._texts = texts
+        if any(self._new):
+            for text, interval in self._intervals.items():
+                texts.expect([day.segment for day in interval.days], style_of(text, past=True))
         fresh = codes[np.array(self._new, dtype=bool)] if any(self._new) else codes[:0]
         self.rows = (
             sum(int(interval.count()[fresh].sum()) for interval in self._intervals.values()) if len(fresh) else 0
@@ -88,15 +93,15 @@ class HistorySection:
         return parts
 
     def _interval(self, text: str, interval: HistoryInterval, code: int) -> list[Piece]:
-        head = self._heads(text, interval, style_of(text, past=True))[code]
+        style = style_of(text, past=True)
+        head = self._heads(text, interval, style)[code]
         if not interval.count()[code]:
             return [head, b"}"]
         parts: list[Piece] = [head, before_rows(text)]
-        texts = self._texts[text]
         for day in interval.days:
             start, count = day.segment.span(code)
             if count:
-                parts += (texts.rows(day.segment, start, start + count), SEPARATOR)
+                parts += (self._texts.rows(day.segment, style, start, start + count), SEPARATOR)
         parts[-1] = b"\n]}"
         return parts
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from mismartera.engine.log.segment import Segment
 from mismartera.engine.log.view import LogView
 from mismartera.engine.state.snapshot import GapView, Snapshot, current
 
 from .cursor import Cursor
 from .filter import EVENTS
 from .ranges import fresh_ranges, gap_text, range_objects, range_text, ranges_by_hand
-from .rows import SEPARATOR, RowTexts, columns_of, stamp_texts, style_of
+from .row_texts import RowTexts
+from .rows import SEPARATOR, columns_of, stamp_texts, style_of
 
 Ints = NDArray[np.int64]
 Piece = bytes | memoryview
@@ -34,6 +33,8 @@ class KindSection:
         Codes of the export's symbols, in its order.
     since : Cursor or None
         What the consumer holds of this session.
+    texts : RowTexts
+        Where the text of its rows comes from.
     complete : bool
         Whether rows are put in the order of time.
 
@@ -41,11 +42,11 @@ class KindSection:
     ----------
     rows : int
         Rows it carries.
-    texts : RowTexts
-        Where the text of its rows comes from; `share_texts` makes it one for several sections.
     """
 
-    def __init__(self, snapshot: Snapshot, kind: str, codes: Ints, since: Cursor | None, *, complete: bool) -> None:
+    def __init__(
+        self, snapshot: Snapshot, kind: str, codes: Ints, since: Cursor | None, texts: RowTexts, *, complete: bool
+    ) -> None:
         self.kind = kind
         self._snapshot = snapshot
         self._is_event = kind in EVENTS
@@ -63,13 +64,11 @@ class KindSection:
         self._held = held
         self._moved = held is not log.visible
         self.rows = int((log.visible[codes] - held[codes]).sum()) if self._moved else 0
-        self.texts = RowTexts(snapshot, kind, log.segments)
+        self._texts = texts
+        self._style = style_of(kind)
+        if self._moved:
+            texts.expect(log.segments, self._style)
         self._ranges = self._new_ranges(since)
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """Segments its rows lie in."""
-        return self._log.segments
 
     def with_news(self) -> list[int]:
         """Return the places of the symbols whose section carries rows or gap ranges."""
@@ -129,7 +128,7 @@ class KindSection:
                 low, high = np.clip(start - passed, 0, count), np.clip(stop - passed, 0, count)
             some = np.flatnonzero(high > low)
             begin = wide.start[codes[some]]
-            pieces = self.texts.pieces(segment, begin + low[some], begin + high[some])
+            pieces = self._texts.pieces(segment, self._style, begin + low[some], begin + high[some])
             for at, piece in zip(some.tolist(), pieces, strict=True):
                 if texts[at]:
                     texts[at].append(SEPARATOR)
@@ -146,7 +145,7 @@ class KindSection:
                 ends.append(b"")
                 continue
             segment, row = self._log.locate(code, total - 1)
-            (text,) = self.texts.pieces(segment, np.array([row]), np.array([row + 1]))
+            (text,) = self._texts.pieces(segment, self._style, np.array([row]), np.array([row + 1]))
             ends.append(b',"latest":%b}' % orjson.dumps(dict(zip(names, orjson.loads(text), strict=True))))
         return ends
 
@@ -211,19 +210,6 @@ def _held(since: Cursor | None, kind: str, visible: Ints) -> Ints:
     if len(held) < len(visible):
         return np.concatenate([held, np.zeros(len(visible) - len(held), dtype=np.int64)])
     return held
-
-
-def share_texts(snapshot: Snapshot, sections: Sequence[KindSection]) -> None:
-    """Have sections whose rows are encoded alike encode them together: a pass costs more than a few rows do."""
-    alike: dict[tuple[object, ...], list[KindSection]] = {}
-    for section in sections:
-        alike.setdefault((style_of(section.kind), columns_of(section.kind)), []).append(section)
-    for group in alike.values():
-        if len(group) > 1:
-            segments = [segment for section in group for segment in section.segments]
-            texts = RowTexts(snapshot, group[0].kind, segments)
-            for section in group:
-                section.texts = texts
 
 
 @lru_cache

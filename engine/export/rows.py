@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,8 +17,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.log.segment import Segment
-from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.log.segment import column
 from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
@@ -30,9 +30,6 @@ TICK_COLUMNS = ("timestamp", "price", "size", "exchange")
 QUOTE_COLUMNS = ("timestamp", "bid", "ask", "bid_size", "ask_size")
 TICKS, QUOTES = "ticks", "quotes"
 SEPARATOR = b",\n"
-_ROW_BYTES = 72  # text and offset of a typical row
-_SMALL_ROWS = 20_000
-_PASS_ROWS = 200_000
 
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
@@ -80,97 +77,27 @@ def style_of(kind: str, *, past: bool = False) -> str:
     return DATE if Interval(kind).is_daily else DATETIME if past else TIME
 
 
-class RowTexts:
-    """The text of rows for one export: at hand, or encoded as it is asked for.
+def encode(
+    rows: pa.Table | pa.RecordBatch, names: tuple[str, ...], spans: Sequence[tuple[int, str]], timezone: ZoneInfo
+) -> RowText:
+    """Return the text of rows: prices as the shortest text that reads back to the same double.
 
     Parameters
     ----------
-    snapshot : Snapshot
-    kind : str
-        Data type of the rows, or one that has the same columns and style.
-    segments : sequence of Segment
-        Those whose rows may be asked for, of one data type or of several that are encoded alike.
-    past : bool
-        Whether they are history.
-
-    Notes
-    -----
-    The text of whole segments is made on first use and kept with them, in few vectorised passes. Where the cache's
-    bound could not hold it, only the rows asked for are encoded, and nothing is kept.
+    rows : pyarrow.Table or RecordBatch
+    names : tuple of str
+        Columns to export.
+    spans : sequence of (int, str)
+        How many rows in turn have their timestamps in which style.
+    timezone : ZoneInfo
     """
-
-    def __init__(self, snapshot: Snapshot, kind: str, segments: Sequence[Segment], *, past: bool = False) -> None:
-        self._kind = kind
-        self._style = style_of(kind, past=past)
-        self._timezone = snapshot.timezone
-        self._cache = snapshot.text_cache
-        self._segments = segments
-        limit = self._cache.limit_bytes
-        self._keeps = limit is None or sum(segment.rows for segment in segments) * _ROW_BYTES <= limit
-        self._prepared = False
-
-    def rows(self, segment: Segment, start: int, stop: int) -> memoryview:
-        """Return rows ``[start, stop)`` of a segment, separated by commas and newlines."""
-        if not self._keeps:
-            batch = segment.batch.slice(start, stop - start)
-            return encode(batch, self._kind, self._style, self._timezone).rows(0, stop - start)
-        return self.whole(segment).rows(start, stop)
-
-    def pieces(self, segment: Segment, starts: Ints, stops: Ints) -> list[memoryview]:
-        """Return rows ``[start, stop)`` of a segment for each pair, none of them empty, as `rows` does."""
-        if not self._keeps:
-            return [
-                self.rows(segment, start, stop) for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)
-            ]
-        whole = self.whole(segment)
-        text = whole.text
-        begins, ends = whole.offsets[starts].tolist(), (whole.offsets[stops] - len(SEPARATOR)).tolist()
-        return [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
-
-    def whole(self, segment: Segment) -> RowText:
-        """Return the text of all rows of a segment."""
-        if not self._prepared:
-            self._prepare()
-        return self._cache.get(segment, self._style, lambda: self._encoded([segment])[0])
-
-    def _prepare(self) -> None:
-        """Encode the small segments that have no text yet, many in one pass: a pass costs more than a few rows do."""
-        self._prepared = True
-        group: list[Segment] = []
-        size = 0
-        for segment in [*self._segments, None]:
-            if segment is not None and (self._style in segment.texts or segment.rows > _SMALL_ROWS):
-                continue
-            if segment is None or size + segment.rows > _PASS_ROWS:
-                for held, text in zip(group, self._encoded(group) if len(group) > 1 else (), strict=False):
-                    self._cache.get(held, self._style, lambda text=text: text)  # type: ignore[misc]
-                group, size = [], 0
-            if segment is not None:
-                group.append(segment)
-                size += segment.rows
-
-    def _encoded(self, segments: Sequence[Segment]) -> list[RowText]:
-        """Encode segments in one pass, and return each one's part of the text."""
-        table = pa.Table.from_batches([segment.batch for segment in segments])
-        whole = encode(table, self._kind, self._style, self._timezone)
-        texts, passed = [], 0
-        for segment in segments:
-            offsets = whole.offsets[passed : passed + segment.rows + 1]
-            begin = int(offsets[0])
-            texts.append(RowText(whole.text[begin : int(offsets[-1])], offsets - begin))
-            passed += segment.rows
-        return texts
-
-
-def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: ZoneInfo) -> RowText:
-    """Return the text of rows: prices as the shortest text that reads back to the same double."""
     if not rows.num_rows:
         return RowText(memoryview(b""), np.zeros(1, dtype=np.int32))
-    names = columns_of(kind)
     columns = rows.select(names)
-    frame = pl.DataFrame(pl.from_arrow(columns.combine_chunks() if isinstance(columns, pa.Table) else columns))
-    stamps = frame.get_column("timestamp").to_physical().to_numpy()
-    frame = frame.select(_opened_stamps(stamps, style, timezone).alias("timestamp"), *names[1:])
+    if isinstance(columns, pa.Table):
+        columns = columns.combine_chunks().to_batches()[0]
+    frame = pl.DataFrame(pl.from_arrow(columns))
+    frame = frame.select(_all_opened_stamps(column(columns, "timestamp"), spans, timezone), *names[1:])
     if "exchange" in names:
         frame = frame.with_columns(_quoted(frame.get_column("exchange")))
     sink = io.BytesIO()
@@ -179,6 +106,19 @@ def encode(rows: pa.Table | pa.RecordBatch, kind: str, style: str, timezone: Zon
     offsets = np.zeros(rows.num_rows + 1, dtype=np.int32)
     offsets[1:] = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
     return RowText(text, offsets)
+
+
+def _all_opened_stamps(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pl.Expr:
+    passed = 0
+    whole: pl.Expr | None = None
+    filled = (span for span in spans if span[0])
+    for style, group in itertools.groupby(filled, key=lambda span: span[1]):
+        count = sum(rows for rows, _ in group)
+        part = _opened_stamps(stamps[passed : passed + count], style, timezone)
+        whole = part if whole is None else whole.append(part)
+        passed += count
+    assert whole is not None
+    return whole.alias("timestamp")
 
 
 def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Expr:

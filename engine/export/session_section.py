@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from mismartera.engine.state.snapshot import Snapshot
 
 from .cursor import Cursor
-from .filter import EVERYTHING, ExportFilter, select
+from .filter import EVENTS, EVERYTHING, ExportFilter, select
 from .history_section import HistorySection
-from .kind_section import KindSection, number_texts, share_texts
+from .kind_section import KindSection, number_texts
+from .row_texts import RowTexts
+from .rows import BAR_COLUMNS, columns_of
 
 Piece = bytes | memoryview
 
@@ -65,11 +67,20 @@ class SessionSection:
         held = None if since is None or self.reset else since
         codes = self.selection.codes
         kinds = snapshot.logs if only.passes_section("session") else ()
+        bars = RowTexts(snapshot, BAR_COLUMNS)
         self._kinds = [
-            KindSection(snapshot, kind, codes, held, complete=complete) for kind in kinds if only.passes_kind(kind)
+            KindSection(
+                snapshot,
+                kind,
+                codes,
+                held,
+                RowTexts(snapshot, columns_of(kind)) if kind in EVENTS else bars,
+                complete=complete,
+            )
+            for kind in kinds
+            if only.passes_kind(kind)
         ]
-        share_texts(snapshot, self._kinds)
-        self._history = HistorySection(snapshot, codes, since, only)
+        self._history = HistorySection(snapshot, codes, since, bars, only)
 
     @property
     def rows(self) -> int:

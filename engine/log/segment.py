@@ -108,6 +108,8 @@ class Segment:
 def merge(older: Segment, newer: Segment) -> Segment:
     """Return one segment with the rows of both; a symbol's older rows come first, so no row offset changes."""
     n_symbols = max(older.n_symbols, newer.n_symbols)
+    if not older.rows or not newer.rows:
+        return (older if older.rows else newer).widened(n_symbols)
     table = pa.Table.from_batches([older.batch, newer.batch]).combine_chunks()
     codes = np.concatenate([older.codes(), newer.codes()])
     return Segment.from_rows(table.to_batches()[0], codes, n_symbols)

@@ -56,13 +56,19 @@ class TextCache:
         """
         text: Text | None = segment.texts.get(style)
         if text is None:
-            text = segment.texts.setdefault(style, encode())
-            self._keep(segment, style, text.nbytes)
+            text = self.put(segment, style, encode())
         elif self.limit_bytes is not None:
             with self._lock:
                 if (id(segment), style) in self._held:
                     self._held.move_to_end((id(segment), style))
         return text
+
+    def put(self, segment: Segment, style: str, text: Text) -> Text:
+        """Keep the text of a segment, and return the one that is kept: the first."""
+        kept: Text = segment.texts.setdefault(style, text)
+        if kept is text:
+            self._keep(segment, style, text.nbytes)
+        return kept
 
     def _keep(self, segment: Segment, style: str, size: int) -> None:
         with self._lock:

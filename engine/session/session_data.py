@@ -243,8 +243,12 @@ class SessionData:
             self.reset_session_metrics()
 
     def load_history(self, history: History) -> None:
-        """Replace the history of all symbols."""
+        """Replace the history of all symbols; indicators that were set by hand have no value in it.
+
+        They stay by name, for a delta can say that a value is gone, not that a name is.
+        """
         with self._lock:
+            history = history.with_names_of(self._history)
             version = self._history.version + 1
             changed = np.full(len(self.symbols), version, dtype=np.int64)
             self._history = replace(history, version=version, changed=changed, memo={})
@@ -288,8 +292,9 @@ class SessionData:
             self.publish()
 
     def clear_historical_bars(self) -> None:
-        """Drop the history and its indicators."""
-        self.load_history(History())
+        """Drop the rows of the history, and the values of its indicators."""
+        with self._lock:
+            self.load_history(self._history.emptied())
 
     def reset_session_metrics(self) -> None:
         """Start the session's figures over: rows, volume, high, low, vwap, quality and gaps; begins a new epoch.
@@ -335,7 +340,7 @@ class SessionData:
             version = self._history.version + 1
             changed = np.append(self._history.changed, version)
             self._history = replace(
-                history or self._history.widened(code + 1), version=version, changed=changed, memo={}
+                self._history.joined(history, code + 1), version=version, changed=changed, memo={}
             )
             self.publish()
             return code

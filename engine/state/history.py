@@ -36,6 +36,11 @@ class HistoryDay:
         merged = merge(self.segment, segment)
         return replace(self, segment=merged, gaps=None if self.gaps is None else find_gaps(merged, self.grid))
 
+    def emptied(self) -> HistoryDay:
+        """Return the day without its rows."""
+        none = np.zeros_like(self.segment.count)
+        return replace(self, segment=Segment(self.segment.batch.slice(0, 0), none, none), gaps=None)
+
     def widened(self, n_symbols: int) -> HistoryDay:
         """Return the day with room for `n_symbols` codes."""
         segment = self.segment.widened(n_symbols)
@@ -93,6 +98,10 @@ class HistoryInterval:
         """Return the same rows with room for `n_symbols` codes."""
         return replace(self, days=tuple(day.widened(n_symbols) for day in self.days), memo={})
 
+    def emptied(self) -> HistoryInterval:
+        """Return the same days without a row; what they lack is not searched."""
+        return replace(self, days=tuple(day.emptied() for day in self.days), memo={})
+
     def batches(self, code: int) -> list[pa.RecordBatch]:
         """Return a symbol's rows, oldest day first, as zero-copy slices."""
         days = (day.segment for day in self.days)
@@ -135,3 +144,40 @@ class History:
             for name, values in self.indicators.items()
         }
         return replace(self, intervals=intervals, indicators=indicators, memo={})
+
+    def emptied(self) -> History:
+        """Return the history without rows and values, marked as not loaded."""
+        intervals = {text: interval.emptied() for text, interval in self.intervals.items()}
+        indicators = {name: np.full_like(values, np.nan) for name, values in self.indicators.items()}
+        return replace(self, intervals=intervals, indicators=indicators, loaded=False, memo={})
+
+    def with_names_of(self, older: History) -> History:
+        """Return the history with the indicators of `older` it lacks, without a value for any symbol."""
+        gone = {
+            name: np.full(len(values), np.nan)
+            for name, values in older.indicators.items()
+            if name not in self.indicators
+        }
+        return replace(self, indicators={**self.indicators, **gone})
+
+    def joined(self, wider: History | None, n_symbols: int) -> History:
+        """Return the history with one more symbol's.
+
+        Parameters
+        ----------
+        wider : History or None
+            The same sessions, of all symbols; None where the last one has no rows.
+        n_symbols : int
+
+        Notes
+        -----
+        What the symbols there were have stays as it is: indicators set by hand, and history that was dropped.
+        """
+        held = self.widened(n_symbols)
+        if wider is None or not self.loaded:
+            return held
+        indicators = dict(held.indicators)
+        for name, values in wider.indicators.items():
+            if name in indicators and indicators[name].shape == values.shape:
+                indicators[name][-1] = values[-1]
+        return replace(held, intervals=wider.intervals, indicators=indicators)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 
 from mismartera.engine.system.manager import SystemManager
 
@@ -45,7 +44,10 @@ class Gate:
             self.point = self._next_point()
 
     def join(self, symbol: str) -> None:
-        """Have a symbol join: at once where the session has steps ahead, else with the first step of the next one."""
+        """Have a symbol join: at once where the session has steps ahead, else with the first step of the next one.
+
+        A run that ends before has it join no more.
+        """
         if self.point in ("new", "paused"):
             self.system.add_symbol(symbol)
         elif self._streams_on():
@@ -54,12 +56,12 @@ class Gate:
             self.system.add_symbol(symbol)
             self.point = "paused"
         else:
-            joining = threading.Thread(target=self.system.add_symbol, args=(symbol,))
-            joining.start()
-            self._until_asked()
-            while self.point == "ended" or joining.is_alive():
+            coordinator = self.system._coordinator
+            assert coordinator is not None
+            joining = coordinator.join_symbol(symbol)
+            while not joining.done() and self.point != "over":
                 self.advance()
-            joining.join(_PATIENCE_S)
+            assert joining.cancelled() == (self.point == "over")
 
     def open(self) -> None:
         """Let the run go, and hold it nowhere any more."""
@@ -69,12 +71,6 @@ class Gate:
     def _streams_on(self) -> bool:
         waiting = self.system.session_data.queue
         return self.point != "ended" and waiting is not None and self.system.snapshot.now_us < waiting.steps[-1]
-
-    def _until_asked(self) -> None:
-        coordinator = self.system._coordinator
-        assert coordinator is not None
-        while not coordinator._calls:
-            time.sleep(0.0005)
 
     def _stepped(self) -> None:
         if self._passing > 0:

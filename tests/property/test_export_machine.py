@@ -140,6 +140,15 @@ class ExportMachine(RuleBasedStateMachine):
     def deliver_a_delta(self, data: st.DataObject) -> None:
         self.take(data.draw(self.names()), "python", complete=False)
 
+    @rule(data=st.data())
+    def look_at_the_lag(self, data: st.DataObject) -> None:
+        name = data.draw(self.names())
+        [info] = [info for info in self.system.list_consumers() if info.name == name]
+        delta = self.system.export(name).to_json()
+        assert self.contract.problems(delta) == []
+        counts = [section["count"] for _, part, _, section in self.contract.sections(delta) if part == "session"]
+        assert info.lag_rows == sum(counts)
+
     @rule(data=st.data(), complete=st.booleans(), drawn=st.integers(0, 5))
     def make_and_keep(self, data: st.DataObject, complete: bool, drawn: int) -> None:
         name = data.draw(self.names())

@@ -31,6 +31,8 @@ QUOTE_COLUMNS = ("timestamp", "bid", "ask", "bid_size", "ask_size")
 TICKS, QUOTES = "ticks", "quotes"
 SEPARATOR = b",\n"
 
+_CHUNK_ROWS = 1 << 14  # encoding more at once is slower, and leaves the allocators' pools larger
+_CHUNK_BYTES = 1 << 20
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
 _HOUR_US = 3_600 * _SECOND_US
@@ -96,23 +98,46 @@ def encode(
     columns = rows.select(names)
     if isinstance(columns, pa.Table):
         columns = columns.combine_chunks().to_batches()[0]
-    frame = pl.DataFrame(pl.from_arrow(columns))
-    frame = frame.select(_all_opened_stamps(column(columns, "timestamp"), spans, timezone), *names[1:])
-    if "exchange" in names:
-        frame = frame.with_columns(_quoted(frame.get_column("exchange")))
+    stamps = column(columns, "timestamp")
     sink = io.BytesIO()
-    frame.write_csv(sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null")
+    for start in range(0, len(stamps), _CHUNK_ROWS):
+        stop = min(start + _CHUNK_ROWS, len(stamps))
+        opened = _all_opened_stamps(stamps[start:stop], _cut(spans, start, stop), timezone)
+        frame = pl.DataFrame(pl.from_arrow(columns.slice(start, stop - start))).select(opened, *names[1:])
+        if "exchange" in names:
+            frame = frame.with_columns(_quoted(frame.get_column("exchange")))
+        frame.write_csv(sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null")
     text = sink.getbuffer()
-    offsets = np.zeros(rows.num_rows + 1, dtype=np.int32)
-    offsets[1:] = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord("\n")) + 1
-    return RowText(text, offsets)
+    return RowText(text, _row_offsets(text, len(stamps)))
+
+
+def _row_offsets(text: memoryview, rows: int) -> NDArray[np.int32]:
+    """Return where each row begins, and the end: rows end in the only newlines there are."""
+    offsets = np.zeros(rows + 1, dtype=np.int32)
+    letters = np.frombuffer(text, dtype=np.uint8)
+    found = 1
+    for start in range(0, len(letters), _CHUNK_BYTES):
+        ends = np.flatnonzero(letters[start : start + _CHUNK_BYTES] == ord("\n"))
+        offsets[found : found + len(ends)] = ends + (start + 1)
+        found += len(ends)
+    return offsets
+
+
+def _cut(spans: Sequence[tuple[int, str]], start: int, stop: int) -> list[tuple[int, str]]:
+    """Return the parts of spans that lie in rows ``[start, stop)``."""
+    parts, passed = [], 0
+    for rows, style in spans:
+        low, high = max(passed, start), min(passed + rows, stop)
+        if low < high:
+            parts.append((high - low, style))
+        passed += rows
+    return parts
 
 
 def _all_opened_stamps(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pl.Expr:
     passed = 0
     whole: pl.Expr | None = None
-    filled = (span for span in spans if span[0])
-    for style, group in itertools.groupby(filled, key=lambda span: span[1]):
+    for style, group in itertools.groupby(spans, key=lambda span: span[1]):
         count = sum(rows for rows, _ in group)
         part = _opened_stamps(stamps[passed : passed + count], style, timezone)
         whole = part if whole is None else whole.append(part)

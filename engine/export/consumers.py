@@ -135,22 +135,8 @@ class Consumers:
         with self._lock:
             state = self._get(consumer)
         session = SessionSection(snapshot, None if complete else state.cursor, complete=complete, only=state.only)
-        metadata = {
-            "generated_at": generated_at,
-            "version": VERSION,
-            "mode": "complete" if complete else "delta",
-            "delta": not complete,
-            "complete": complete,
-            "diff_mode": not complete,
-            "debug": debug,
-            "last_update": None if complete else state.last_update,
-            "changed_paths": [] if complete else session.changed_paths(),
-            "session_date": None if snapshot.session is None else snapshot.session.date,
-            "consumer": consumer,
-            "sequence": state.sequence + 1,
-            "base_sequence": None if complete or not state.sequence else state.sequence,
-            "reset": session.reset,
-        }
+        metadata: dict[str, Any] = {"generated_at": generated_at, "consumer": consumer, "debug": debug}
+        metadata |= _metadata(state, snapshot, session, complete=complete)
         return Export(
             consumer,
             state.sequence + 1,
@@ -189,3 +175,19 @@ class Consumers:
             hint = f"register_consumer({name!r}) adds it"
             raise UnknownNameError("consumer", name, sorted(self._consumers), hint=hint)
         return self._consumers[name]
+
+
+def _metadata(state: _Consumer, snapshot: Snapshot, session: SessionSection, *, complete: bool) -> dict[str, Any]:
+    return {
+        "version": VERSION,
+        "mode": "complete" if complete else "delta",
+        "delta": not complete,
+        "complete": complete,
+        "diff_mode": not complete,
+        "last_update": None if complete else state.last_update,
+        "changed_paths": [] if complete else session.changed_paths(),
+        "session_date": None if snapshot.session is None else snapshot.session.date,
+        "sequence": state.sequence + 1,
+        "base_sequence": None if complete or not state.sequence else state.sequence,
+        "reset": session.reset,
+    }

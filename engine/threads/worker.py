@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -12,7 +13,7 @@ T = TypeVar("T")
 _JOIN_S = 30.0
 
 
-class EngineThread(threading.Thread):
+class EngineThread(threading.Thread, ABC):
     """A named daemon thread of a session."""
 
     def __init__(self, name: str) -> None:
@@ -32,9 +33,9 @@ class EngineThread(threading.Thread):
         finally:
             self._ended.set()
 
+    @abstractmethod
     def work(self) -> None:
-        """What the thread does; returning ends it."""
-        raise NotImplementedError
+        """Do what the thread is for; returning ends it."""
 
     def join(self, timeout: float | None = None) -> None:
         """Wait for the thread to end, as `threading.Thread.join` does.

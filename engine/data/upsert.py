@@ -178,8 +178,8 @@ def _writing(root: Path) -> Iterator[Path]:
         with _lock(root):
             if staging.exists():  # left by a process that was killed: nothing of it was moved yet
                 shutil.rmtree(staging)
-            staging.mkdir()
             try:
+                staging.mkdir()
                 yield staging
             finally:
                 shutil.rmtree(staging, ignore_errors=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from mismartera.engine.columns.buckets import BucketGrid
+from mismartera.engine.columns.gaps import GapColumns
 from mismartera.engine.state.snapshot import GapView, Snapshot
-from mismartera.engine.state.staging import StagedDay
 from mismartera.schemas.gaps import GapInfo
 
 from .filter import ExportFilter, select
@@ -33,8 +34,8 @@ class Cursor:
         By data type: int64 array of row offsets, one entry per symbol code.
     history : int
         Version of the history that was sent.
-    day : StagedDay or None
-        Whose gaps were told, up to `now_us`.
+    gap_columns, grids : mapping
+        The gaps that were told, up to `now_us`, of each bar interval. No rows are kept alive by a cursor.
     set_gaps : mapping
         Gaps set by hand that were told.
     """
@@ -44,7 +45,8 @@ class Cursor:
     n_symbols: int
     offsets: Mapping[str, Ints]
     history: int
-    day: StagedDay | None = None
+    gap_columns: Mapping[str, GapColumns] = field(default_factory=dict)
+    grids: Mapping[str, BucketGrid] = field(default_factory=dict)
     set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -57,15 +59,16 @@ class Cursor:
             len(snapshot.symbols),
             offsets,
             snapshot.history.version,
-            snapshot.day,
+            snapshot.gap_columns,
+            snapshot.grids,
             snapshot.set_gaps,
         )
 
     def gap_view(self, kind: str) -> GapView | None:
         """Return the computed gaps of an interval as they were told; None where there were none."""
-        if self.day is None or kind not in self.day.gaps:
+        if kind not in self.gap_columns:
             return None
-        return GapView.at(self.day.gaps[kind], self.day.grids[kind], self.now_us)
+        return GapView.at(self.gap_columns[kind], self.grids[kind], self.now_us)
 
 
 def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> int:

@@ -69,7 +69,8 @@ class Export:
         Parameters
         ----------
         write : callable
-            Takes a list of bytes-like pieces: ``file.writelines``, ``socket.sendmsg``, …
+            Takes a list of bytes-like pieces, such as ``file.writelines``; for a socket,
+            ``lambda pieces: socket.sendall(b"".join(pieces))``.
         """
         return drain(self.pieces(), write)
 

@@ -135,7 +135,7 @@ def _schedule(
 ) -> ExportSchedule:
     from mismartera.engine.export.consumers import DEFAULT
     from mismartera.engine.system.export_schedule import ExportSchedule
-    from mismartera.engine.system.manager import STATUS_FOLDER
+    from mismartera.engine.system.exports import STATUS_FOLDER
 
     return ExportSchedule(system, every, folder or STATUS_FOLDER, form=form or "json", consumer=consumer or DEFAULT)
 

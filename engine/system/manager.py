@@ -11,19 +11,11 @@ from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-import orjson
 import psutil
 import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.manager import DataManager
-from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
-from mismartera.engine.export.document import Export
-from mismartera.engine.export.files import status_name
-from mismartera.engine.export.filter import ExportFilter
-from mismartera.engine.export.formats import checked_format, write_export
-from mismartera.engine.export.session_section import Piece
-from mismartera.engine.export.timings import ExportLog
 from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
@@ -37,14 +29,13 @@ from mismartera.schemas.config import SessionConfig, load_config
 from mismartera.schemas.errors import CalendarError, StateError
 from mismartera.schemas.interval import Interval
 
-from .json_view import JsonView
+from .exports import SystemExports
 from .marks import mark_streams
 from .sql_access import SqlAccess, SystemFacts
 
 _LOG = logging.getLogger(__name__)
 _JOIN_S = 60.0
 DEFAULT_CATALOG = Path("data/catalog")
-STATUS_FOLDER = Path("data/status")
 
 
 class SystemState(enum.Enum):
@@ -57,7 +48,7 @@ class SystemState(enum.Enum):
     FAILED = "FAILED"
 
 
-class SystemManager:
+class SystemManager(SystemExports):
     """Runs one session and answers for its state.
 
     Parameters
@@ -101,6 +92,7 @@ class SystemManager:
         on_error: OnError = "raise",
         text_cache_bytes: int | None = None,
     ) -> None:
+        super().__init__()
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
         self.config = config if isinstance(config, SessionConfig) else load_config(config)
         _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
@@ -118,9 +110,6 @@ class SystemManager:
         )
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Hooks()
-        self._consumers = Consumers()
-        self._views = {False: JsonView("system_json", ["session"]), True: JsonView("system_json_debug")}
-        self.export_log = ExportLog()
         self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
@@ -321,174 +310,6 @@ class SystemManager:
         """
         return self._sql.query(query, self.snapshot)
 
-    def register_consumer(
-        self,
-        name: str,
-        *,
-        symbols: Sequence[str] | None = None,
-        intervals: Sequence[Interval | int | str] | None = None,
-        sections: Sequence[str] | None = None,
-    ) -> None:
-        """Add a consumer of exports, which has been sent nothing yet. The same call again changes nothing.
-
-        Parameters
-        ----------
-        name : str
-        symbols, intervals : sequence, optional
-            What its exports hold; by default everything. Intervals may name ``"ticks"`` and ``"quotes"``.
-        sections : sequence of {"session", "historical"}, optional
-            Whose rows they hold; by default both.
-
-        Raises
-        ------
-        UnknownNameError
-            If the session has no such symbol, interval or section.
-        StateError
-            If `name` is registered with another filter.
-        """
-        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections))
-
-    def list_consumers(self) -> list[ConsumerInfo]:
-        """Return every consumer, by name, with its sequence and how far it lags in rows and seconds."""
-        return self._consumers.infos(self.snapshot)
-
-    def reset_export(self, consumer: str = DEFAULT) -> None:
-        """Forget what a consumer was sent: its next export is number 1 and carries everything."""
-        self._consumers.reset(consumer)
-
-    def export(self, consumer: str = DEFAULT, *, complete: bool = False, debug: bool = False) -> Export:
-        """Return the next export of a consumer; its cursor stays where it is until `acknowledge`.
-
-        Parameters
-        ----------
-        consumer : str
-            ``"default"``, or one that was registered.
-        complete : bool
-            Everything, or what this consumer has not been sent.
-        debug : bool
-            Whether performance and queue depths are told.
-        """
-        snapshot = self.snapshot
-        return self._consumers.export(
-            consumer,
-            snapshot,
-            lambda: self._sections(snapshot, complete=complete, debug=debug),
-            complete=complete,
-            debug=debug,
-            generated_at=self.time_manager.isoformat(snapshot.now_us),
-        )
-
-    def acknowledge(self, export: Export) -> None:
-        """Move the consumer's cursor to an export it received; see `Consumers.acknowledge`."""
-        self._consumers.acknowledge(export)
-
-    def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
-        """Return an export as plain data, and acknowledge it.
-
-        Parameters
-        ----------
-        complete : bool
-            Everything, or what this consumer has not been sent.
-        debug : bool
-        consumer : str
-        """
-        export = self.export(consumer, complete=complete, debug=debug)
-        pieces: list[Piece] = []
-        drained = export.write_to(pieces.extend)
-        document: dict[str, Any] = orjson.loads(b"".join(pieces))
-        self.acknowledge(export)
-        self.export_log.add(export.timing("python", drained))
-        return document
-
-    def export_status(
-        self,
-        path: str | Path | None = None,
-        *,
-        complete: bool = True,
-        debug: bool = False,
-        consumer: str = DEFAULT,
-        auto_compress: bool = False,
-        folder: str | Path = STATUS_FOLDER,
-        form: str = "json",
-    ) -> Path:
-        """Write an export to a file, and acknowledge it once the file is durable.
-
-        Parameters
-        ----------
-        path : str or Path, optional
-            Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
-            folders of tables; none means ``.json``. An export of that name is replaced. By default a new file
-            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``.
-        complete, debug, consumer
-            See `export`.
-        auto_compress : bool
-            Whether a ``.json`` without a path of its own is gzipped where it would exceed 1 MB.
-        folder : str or Path
-            Where exports without a path of their own go.
-        form : {"json", "json.gz", "json.zst", "arrow", "parquet"}
-            What they are written as.
-
-        Returns
-        -------
-        Path
-            The file or folder.
-
-        Raises
-        ------
-        UnknownNameError
-            If the form or the consumer does not exist.
-        ExportError
-            If it could not be written; nothing is left there, and the cursor did not move.
-        """
-        export = self.export(consumer, complete=complete, debug=debug)
-        if path is None:
-            form = checked_format(form)
-            name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
-            written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
-        else:
-            written = write_export(Path(path), export)
-        self.acknowledge(export)
-        self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
-        return written.path
-
-    def to_json(self, complete: bool = False, debug: bool = False) -> dict[str, Any]:
-        """Return the state as plain data: by default what is different from the last call.
-
-        Parameters
-        ----------
-        complete : bool
-            Everything.
-        debug : bool
-            Whether historical data, performance and queue depths are told too.
-
-        Returns
-        -------
-        dict
-            An export's sections, ``session_config`` and ``_metadata`` included; see `JsonView.document` for what a
-            difference holds. The first call returns everything.
-
-        Notes
-        -----
-        Calls with `debug` and without are apart: each is compared with the last of its own kind, and its rows go by
-        the cursor of its own consumer, ``"system_json_debug"`` or ``"system_json"``.
-        """
-        view = self._views[debug]
-        with view.lock:
-            self.register_consumer(view.consumer, sections=view.sections)
-            snapshot = self.snapshot
-            export = self._consumers.export(
-                view.consumer,
-                snapshot,
-                lambda: self._sections(snapshot, complete=True, debug=debug),
-                complete=complete,
-                debug=debug,
-                generated_at=self.time_manager.isoformat(snapshot.now_us),
-            )
-            document = view.document(export)
-            self.acknowledge(export)
-            view.delivered()
-        return document
-
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         sections: dict[str, Any] = {
             "system_manager": self._own_section(debug=debug),
@@ -526,9 +347,6 @@ class SystemManager:
             memory_mb = psutil.Process().memory_info().rss / 2**20
             section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
         return section
-
-    def _stamp(self) -> str:
-        return self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
 
     def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
         time = self.time_manager

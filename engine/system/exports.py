@@ -1,0 +1,226 @@
+"""`SystemExports`: the exports of a system, to any number of consumers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
+from mismartera.engine.export.document import Export
+from mismartera.engine.export.files import status_name
+from mismartera.engine.export.filter import ExportFilter
+from mismartera.engine.export.formats import checked_format, write_export
+from mismartera.engine.export.session_section import Piece
+from mismartera.engine.export.timings import ExportLog
+from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.time.manager import TimeManager
+from mismartera.schemas.config import SessionConfig
+from mismartera.schemas.interval import Interval
+
+from .json_view import JsonView
+
+STATUS_FOLDER = Path("data/status")
+
+
+class SystemExports(ABC):
+    """The part of a `SystemManager` that exports: consumers and their cursors, documents, files.
+
+    Attributes
+    ----------
+    config : SessionConfig
+    time_manager : TimeManager
+    export_log : ExportLog
+        What each delivered export cost.
+    """
+
+    config: SessionConfig
+    time_manager: TimeManager
+
+    def __init__(self) -> None:
+        self._consumers = Consumers()
+        self._views = {False: JsonView("system_json", ["session"]), True: JsonView("system_json_debug")}
+        self.export_log = ExportLog()
+
+    @property
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """The session's state as last published."""
+
+    @abstractmethod
+    def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
+        """Return the sections of an export beside ``session_data``, as plain data."""
+
+    def register_consumer(
+        self,
+        name: str,
+        *,
+        symbols: Sequence[str] | None = None,
+        intervals: Sequence[Interval | int | str] | None = None,
+        sections: Sequence[str] | None = None,
+    ) -> None:
+        """Add a consumer of exports, which has been sent nothing yet. The same call again changes nothing.
+
+        Parameters
+        ----------
+        name : str
+        symbols, intervals : sequence, optional
+            What its exports hold; by default everything. Intervals may name ``"ticks"`` and ``"quotes"``.
+        sections : sequence of {"session", "historical"}, optional
+            Whose rows they hold; by default both.
+
+        Raises
+        ------
+        UnknownNameError
+            If the session has no such symbol, interval or section.
+        StateError
+            If `name` is registered with another filter.
+        """
+        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections))
+
+    def list_consumers(self) -> list[ConsumerInfo]:
+        """Return every consumer, by name, with its sequence and how far it lags in rows and seconds."""
+        return self._consumers.infos(self.snapshot)
+
+    def reset_export(self, consumer: str = DEFAULT) -> None:
+        """Forget what a consumer was sent: its next export is number 1 and carries everything."""
+        self._consumers.reset(consumer)
+
+    def export(self, consumer: str = DEFAULT, *, complete: bool = False, debug: bool = False) -> Export:
+        """Return the next export of a consumer; its cursor stays where it is until `acknowledge`.
+
+        Parameters
+        ----------
+        consumer : str
+            ``"default"``, or one that was registered.
+        complete : bool
+            Everything, or what this consumer has not been sent.
+        debug : bool
+            Whether performance and queue depths are told.
+        """
+        snapshot = self.snapshot
+        return self._consumers.export(
+            consumer,
+            snapshot,
+            lambda: self._sections(snapshot, complete=complete, debug=debug),
+            complete=complete,
+            debug=debug,
+            generated_at=self.time_manager.isoformat(snapshot.now_us),
+        )
+
+    def acknowledge(self, export: Export) -> None:
+        """Move the consumer's cursor to an export it received; see `Consumers.acknowledge`."""
+        self._consumers.acknowledge(export)
+
+    def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
+        """Return an export as plain data, and acknowledge it.
+
+        Parameters
+        ----------
+        complete : bool
+            Everything, or what this consumer has not been sent.
+        debug : bool
+        consumer : str
+        """
+        export = self.export(consumer, complete=complete, debug=debug)
+        pieces: list[Piece] = []
+        drained = export.write_to(pieces.extend)
+        document: dict[str, Any] = orjson.loads(b"".join(pieces))
+        self.acknowledge(export)
+        self.export_log.add(export.timing("python", drained))
+        return document
+
+    def export_status(
+        self,
+        path: str | Path | None = None,
+        *,
+        complete: bool = True,
+        debug: bool = False,
+        consumer: str = DEFAULT,
+        auto_compress: bool = False,
+        folder: str | Path = STATUS_FOLDER,
+        form: str = "json",
+    ) -> Path:
+        """Write an export to a file, and acknowledge it once the file is durable.
+
+        Parameters
+        ----------
+        path : str or Path, optional
+            Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
+            folders of tables; none means ``.json``. An export of that name is replaced. By default a new file
+            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``.
+        complete, debug, consumer
+            See `export`.
+        auto_compress : bool
+            Whether a ``.json`` without a path of its own is gzipped where it would exceed 1 MB.
+        folder : str or Path
+            Where exports without a path of their own go.
+        form : {"json", "json.gz", "json.zst", "arrow", "parquet"}
+            What they are written as.
+
+        Returns
+        -------
+        Path
+            The file or folder.
+
+        Raises
+        ------
+        UnknownNameError
+            If the form or the consumer does not exist.
+        ExportError
+            If it could not be written; nothing is left there, and the cursor did not move.
+        """
+        export = self.export(consumer, complete=complete, debug=debug)
+        if path is None:
+            form = checked_format(form)
+            name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
+            written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
+        else:
+            written = write_export(Path(path), export)
+        self.acknowledge(export)
+        self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
+        return written.path
+
+    def to_json(self, complete: bool = False, debug: bool = False) -> dict[str, Any]:
+        """Return the state as plain data: by default what is different from the last call.
+
+        Parameters
+        ----------
+        complete : bool
+            Everything.
+        debug : bool
+            Whether historical data, performance and queue depths are told too.
+
+        Returns
+        -------
+        dict
+            An export's sections, ``session_config`` and ``_metadata`` included; see `JsonView.document` for what a
+            difference holds. The first call returns everything.
+
+        Notes
+        -----
+        Calls with `debug` and without are apart: each is compared with the last of its own kind, and its rows go by
+        the cursor of its own consumer, ``"system_json_debug"`` or ``"system_json"``.
+        """
+        view = self._views[debug]
+        with view.lock:
+            self.register_consumer(view.consumer, sections=view.sections)
+            snapshot = self.snapshot
+            export = self._consumers.export(
+                view.consumer,
+                snapshot,
+                lambda: self._sections(snapshot, complete=True, debug=debug),
+                complete=complete,
+                debug=debug,
+                generated_at=self.time_manager.isoformat(snapshot.now_us),
+            )
+            document = view.document(export)
+            self.acknowledge(export)
+            view.delivered()
+        return document
+
+    def _stamp(self) -> str:
+        return self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")

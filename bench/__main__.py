@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .timing import CONSOLE
 
-NAMES = ("session", "steps", "memory", "exports")
+NAMES = ("session", "steps", "memory", "exports", "concurrent", "sql")
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from .answers import show_answer
 from .backtest import run_to_end
 from .console import progress, say
 from .report import show_run
@@ -33,6 +34,19 @@ _SESSION = {
     },
 }
 
+_QUESTIONS = [
+    (
+        "Which symbols traded most?",
+        "SELECT symbol, avg(close) AS close, sum(volume) AS volume FROM session_bars WHERE interval = '1m' "
+        "GROUP BY symbol ORDER BY volume DESC",
+    ),
+    (
+        "Where is data missing?",
+        "SELECT symbol, start_time, end_time, bar_count FROM gaps WHERE interval = '1m' AND scope = 'session' "
+        "ORDER BY bar_count DESC, symbol, start_time LIMIT 5",
+    ),
+]
+
 
 @click.command("demo")
 @click.option(
@@ -44,7 +58,7 @@ _SESSION = {
     help="Where the demo puts its catalog, configuration and export.",
 )
 def demo_command(folder: Path) -> None:
-    """See it work: make up bars, run a two-day session of four symbols, export it complete.
+    """See it work: make up bars, run a two-day session of four symbols, export it, ask it two questions in SQL.
 
     The second day, 2025-07-03, closes early at 13:00. Nothing outside the folder is touched; run it as often as
     you like.
@@ -72,6 +86,14 @@ def demo_command(folder: Path) -> None:
     system.export_status(state)
     say()
     say(f"exported the complete state: {state} ({state.stat().st_size:,} bytes)")
+    say()
+    for question, query in _QUESTIONS:
+        say(question)
+        say(f"  {query}")
+        show_answer(system.sql(query))
+        say()
     say("now try:")
+    say(f"  mismartera export show {state}")
+    say(f"  mismartera sql @longest_gaps --exports {state}")
     say(f"  mismartera data list --catalog {catalog}")
     say(f"  mismartera backtest run {config} --catalog {catalog} --until 2025-07-02T11:30 --export {folder}/1130.json")

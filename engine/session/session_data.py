@@ -339,9 +339,7 @@ class SessionData:
                 self._logs = self._queue.consume_queue(self._state.now_us)
             version = self._history.version + 1
             changed = np.append(self._history.changed, version)
-            self._history = replace(
-                self._history.joined(history, code + 1), version=version, changed=changed, memo={}
-            )
+            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, memo={})
             self.publish()
             return code
 

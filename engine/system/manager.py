@@ -149,6 +149,8 @@ class SystemManager(SystemExports):
     def add_symbol(self, symbol: str) -> None:
         """Have a symbol of the catalog join: before the start, or a session that streams, with its bars so far.
 
+        From a hook or an analysis, which the run itself waits for, it joins after the step, and the call returns.
+
         Raises
         ------
         UnknownNameError
@@ -167,6 +169,8 @@ class SystemManager(SystemExports):
             if state not in (SystemState.RUNNING, SystemState.PAUSED) or coordinator is None:
                 raise StateError(f"the system is {state.value}: a symbol joins before the start or while it runs")
             joined = coordinator.join_symbol(symbol)
+        if threading.current_thread() in (coordinator, self.analysis_engine):
+            return
         try:
             joined.result()
         except CancelledError:

@@ -224,6 +224,8 @@ class SessionCoordinator(EngineThread):
             for told in hooks:
                 told(us)
             at += 1
+        if self._calls:
+            self._hold()
         return True
 
     def _hold(self) -> None:

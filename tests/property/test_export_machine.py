@@ -72,9 +72,7 @@ class ExportMachine(RuleBasedStateMachine):
 
     contract: Any
 
-    @initialize(
-        world=worlds(max_sessions=3), late=st.integers(0, 2), events=st.booleans(), seed=st.integers(0, 2**32)
-    )
+    @initialize(world=worlds(max_sessions=3), late=st.integers(0, 2), events=st.booleans(), seed=st.integers(0, 2**32))
     def begin(self, world: World, late: int, events: bool, seed: int) -> None:
         self.random = random.Random(seed)
         self.world = world
@@ -197,12 +195,16 @@ class ExportMachine(RuleBasedStateMachine):
     def set_gaps(self, data: st.DataObject, ranges: int) -> None:
         symbol, interval = self.place(data)
         daily = interval == "1d"
-        opened = dt.datetime.combine(self.system.snapshot.session.date, dt.time(0 if daily else 10), dt.UTC if daily else None)
+        opened = dt.datetime.combine(
+            self.system.snapshot.session.date, dt.time(0 if daily else 10), dt.UTC if daily else None
+        )
         start = opened if daily else opened.replace(tzinfo=self.system.snapshot.timezone)
         places = sorted(data.draw(st.sets(st.integers(0, 0 if daily else 40), min_size=ranges and 1, max_size=ranges)))
         minute = dt.timedelta(minutes=1)
         gaps = [
-            GapInfo(symbol, start + at * 3 * minute, start + (at * 3 + 1 - daily) * minute, 2 - daily, *self.retried(start))
+            GapInfo(
+                symbol, start + at * 3 * minute, start + (at * 3 + 1 - daily) * minute, 2 - daily, *self.retried(start)
+            )
             for at in places
         ]
         self.system.session_data.set_gaps(symbol, interval, gaps)
@@ -251,7 +253,9 @@ class ExportMachine(RuleBasedStateMachine):
         again = self.system.export(name)
         assert (again.rows, again.metadata["changed_paths"]) == (0, [])
 
-    def receive(self, name: str, document: dict[str, Any], whole: dict[str, Any], session: tuple[str | None, int]) -> None:
+    def receive(
+        self, name: str, document: dict[str, Any], whole: dict[str, Any], session: tuple[str | None, int]
+    ) -> None:
         contract, held, meta = self.contract, self.held[name], document["_metadata"]
         assert contract.problems(document) == []
         complete = meta["complete"]
@@ -304,7 +308,11 @@ def some_of(names: Any) -> st.SearchStrategy[list[str] | None]:
 def add_events(catalog: Catalog, world: World, randomness: random.Random) -> None:
     """A few ticks and quotes of each symbol in every session of the window, some of one instant."""
     places = [
-        (symbol, randomness.randrange(session.open_us, session.close_us) // 60_000_000 * 60_000_000 + randomness.choice([0, 1]))
+        (
+            symbol,
+            randomness.randrange(session.open_us, session.close_us) // 60_000_000 * 60_000_000
+            + randomness.choice([0, 1]),
+        )
         for session in world.window
         for symbol in world.symbols
         for _ in range(randomness.choice([0, 1, 12]))

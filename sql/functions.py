@@ -1,0 +1,70 @@
+"""The functions a query may call. What is not named here is refused, so a new DuckDB adds nothing by itself.
+
+Left out on purpose: whatever reads files, settings, variables, the log or the database's own structure; whatever
+waits; and whatever makes a value of any size, or takes any time, in one call, since a limit of time or memory is looked
+at only between calls (`repeat`, `lpad`, `printf`, `range` outside FROM, `levenshtein`, …).
+"""
+
+from __future__ import annotations
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+AGGREGATES = _names("""
+any_value approx_count_distinct approx_quantile arbitrary arg_max arg_max_null arg_min arg_min_null array_agg avg
+bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg first
+fsum geomean geometric_mean group_concat histogram kahan_sum kurtosis kurtosis_pop last list listagg mad max max_by mean
+median min min_by mode product quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept
+regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp string_agg
+sum sumkahan var_pop var_samp variance wavg weighted_avg
+cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number
+""")
+
+SCALARS = _names("""
+abs acos acosh add asin asinh atan atan2 atanh bin bit_count cbrt ceil ceiling cos cosh cot degrees divide even exp
+fdiv floor fmod gcd greatest greatest_common_divisor hash isfinite isinf isnan lcm least least_common_multiple ln log
+log10 log2 mod multiply nextafter pi pow power radians random round round_even roundbankers sign signbit sin sinh sqrt
+subtract tan tanh trunc xor
+
+ascii bar char_length character_length chr contains ends_with format_bytes formatreadabledecimalsize
+formatreadablesize instr lcase left len length like_escape ilike_escape not_like_escape not_ilike_escape lower ltrim
+md5 nfc_normalize ord parse_filename position prefix regexp_escape regexp_extract regexp_full_match regexp_matches
+reverse right rtrim sha1 sha256 split split_part starts_with str_split string_split string_to_array strip_accents
+strlen strpos substr substring suffix trim ucase unicode upper
+
+age ago century current_date current_localtime current_localtimestamp date_add date_diff date_part date_sub date_trunc
+datediff datepart datesub datetrunc day dayname dayofmonth dayofweek dayofyear days_in_month decade epoch epoch_ms
+epoch_ns epoch_us era get_current_time get_current_timestamp hour isodow isoyear julian last_day make_date make_time
+make_timestamp make_timestamp_ms make_timestamp_ns make_timestamptz microsecond millennium millisecond minute month
+monthname nanosecond now quarter second strftime strptime time_bucket timezone timezone_hour timezone_minute
+to_centuries to_days to_decades to_hours to_microseconds to_milliseconds to_minutes to_months to_quarters to_seconds
+to_timestamp to_weeks to_years today transaction_timestamp try_strptime week weekday weekofyear year yearweek
+
+array_contains array_extract array_filter array_has array_length array_position array_slice array_sort array_transform
+array_unique element_at flatten list_aggr list_aggregate list_apply list_avg list_contains list_count list_distinct
+list_element list_extract list_filter list_first list_has list_indexof list_last list_max list_median list_min
+list_position list_reverse_sort list_slice list_sort list_sum list_transform list_unique map_extract map_keys map_values
+struct_extract json_extract json_extract_path json_extract_path_text json_extract_string json_keys json_array_length
+json_type json_valid json_value
+
+alias coalesce constant_or_null equi_width_bins error gen_random_uuid if ifnull is_histogram_other_bin nullif typeof
+unnest uuid version
+""")
+
+GROWING = _names("""
+|| concat concat_ws list_concat list_cat array_concat array_cat list_append array_append list_prepend array_prepend
+list_value list_pack row struct_pack json_array json_object map to_json
+""")
+"""Functions whose result is as long as their arguments together; a query may use `MOST_GROWTH` of them in all."""
+
+REPLACING = _names("replace regexp_replace translate")
+"""Functions that may lengthen a value by a factor; each counts as `REPLACING_GROWTH` growing ones."""
+
+MOST_GROWTH, REPLACING_GROWTH, LONGEST_REPLACEMENT = 26, 8, 100
+
+TABLE_FUNCTIONS = _names("generate_series range unnest")
+"""Functions that may stand in FROM."""
+
+ALLOWED = AGGREGATES | SCALARS | GROWING | REPLACING

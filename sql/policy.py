@@ -1,0 +1,210 @@
+"""What a query may be: one statement that reads the tables and calls functions known to be harmless."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from mismartera.schemas.errors import UnknownNameError
+
+from .errors import QueryError, QueryRefusedError
+from .functions import (
+    ALLOWED,
+    GROWING,
+    LONGEST_REPLACEMENT,
+    MOST_GROWTH,
+    REPLACING,
+    REPLACING_GROWTH,
+    TABLE_FUNCTIONS,
+)
+from .tables import TABLES
+
+LONGEST_QUERY = 20_000
+"""Characters; deep nesting makes parsing cost the square of the length."""
+
+PRIVATE_PREFIX = "__"
+"""Names of relations below the views begin so; they hold rows that are not visible yet, and no query may name one."""
+
+_NOISE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_EXPLAIN = re.compile(rf"{_NOISE}explain{_NOISE}(?:analyze\b{_NOISE})?", re.IGNORECASE | re.DOTALL)
+_OWN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+# Used outside of its WITH, a name means what DuckDB knows by it: a relation below the views, or one of its own.
+_TAKEN = (PRIVATE_PREFIX, "duckdb_", "pg_", "pragma_", "sqlite_")
+_READS_ONLY = "a query may only read the tables: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE or EXPLAIN"
+_HINT = "one statement that reads; 'mismartera sql --tables' lists what there is to read"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query that may be run.
+
+    Attributes
+    ----------
+    text : str
+    tables : frozenset of str
+        Tables it names.
+    lists_tables : bool
+        Whether it is SHOW TABLES, which is answered from the documentation.
+    """
+
+    text: str
+    tables: frozenset[str]
+    lists_tables: bool = False
+
+
+def check(text: str, kinds: list[str], serialise: Callable[[str], str]) -> Query:
+    """Return the query if it may be run.
+
+    Parameters
+    ----------
+    text : str
+    kinds : list of str
+        The kinds of its statements, as DuckDB's parser names them.
+    serialise : callable
+        Turns a SELECT into the JSON of its syntax tree.
+
+    Raises
+    ------
+    QueryRefusedError
+        If it is not one statement that reads, or calls a function that is not in `functions`.
+    UnknownNameError
+        If it names a table that does not exist.
+    """
+    if len(kinds) != 1:
+        number = "no statement" if not kinds else f"{len(kinds)} statements"
+        raise QueryRefusedError(f"expected one statement, found {number}", hint=_HINT)
+    if kinds[0] == "EXPLAIN":
+        begin = _EXPLAIN.match(text)
+        if begin is None:
+            raise QueryRefusedError("EXPLAIN takes no options here: expected EXPLAIN or EXPLAIN ANALYZE and a SELECT")
+        inner = check(text[begin.end() :], ["SELECT"], serialise)
+        return Query(text, inner.tables)
+    if kinds[0] != "SELECT":
+        named = kinds[0].replace("_", " ") if kinds[0] != "MULTI" else "a statement of several, such as PIVOT,"
+        raise QueryRefusedError(f"{named} is refused: {_READS_ONLY}", hint=_HINT)
+    return _check_tree(text, _tree(serialise(text)))
+
+
+def _tree(serialised: str) -> Any:
+    try:
+        document = orjson.loads(serialised)
+    except orjson.JSONDecodeError as error:
+        raise QueryRefusedError(f"the query is nested too deeply to be checked: {error}") from None
+    if document.get("error"):
+        raise QueryRefusedError(f"{_READS_ONLY} ({document.get('error_message')})", hint=_HINT)
+    return document["statements"]
+
+
+def _check_tree(text: str, tree: Any) -> Query:
+    nodes = list(_nodes(tree))
+    own = {name.lower() for node in nodes for name in _cte_names(node)}
+    taken = sorted(name for name in own if not _OWN_NAME.fullmatch(name) or name.startswith(_TAKEN))
+    if taken:
+        raise QueryRefusedError(f"{taken[0]!r} may not be the name of a WITH query: expected a plain, free one")
+    tables: set[str] = set()
+    growth, lists_tables = 0, False
+    for node in nodes:
+        kind = node.get("type")
+        if kind == "BASE_TABLE":
+            tables.add(_check_table(node, own))
+        elif kind == "TABLE_FUNCTION":
+            _check_table_function(node["function"])
+        elif kind == "SHOW_REF" and node.get("show_type") not in ("DESCRIBE", "SUMMARY"):
+            lists_tables = True
+        elif kind in ("PARAMETER", "VALUE_PARAMETER"):
+            raise QueryRefusedError("parameters such as ? and $1 have no values here: write the values out")
+        if "function_name" in node and not node.get("is_table_function"):
+            growth += _check_function(node)
+    if growth > MOST_GROWTH:
+        raise QueryRefusedError(
+            f"the query joins texts or lists {growth} times over: at most {MOST_GROWTH} are allowed, since each may "
+            "double what the one before made",
+        )
+    return Query(text, frozenset(tables & TABLES.keys()), lists_tables)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    pending = [tree]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, dict):
+            yield item
+            pending.extend(item.values())
+        elif isinstance(item, list):
+            pending.extend(item)
+
+
+def _cte_names(node: Mapping[str, Any]) -> Iterator[str]:
+    held = node.get("cte_map")
+    if isinstance(held, dict):
+        yield from (entry["key"] for entry in held.get("map", []))
+    if node.get("type") == "RECURSIVE_CTE_NODE":
+        yield str(node.get("cte_name", ""))
+
+
+def _check_table(node: Mapping[str, Any], own: set[str]) -> str:
+    name = str(node["table_name"]).lower()
+    schema, catalog = str(node.get("schema_name") or "").lower(), str(node.get("catalog_name") or "").lower()
+    if schema not in ("", "main", "temp") or catalog not in ("", "memory", "temp"):
+        place = ".".join(part for part in (catalog, schema, name) if part)
+        raise QueryRefusedError(f"{place!r} is refused: a query reads its tables, not the database's own", hint=_HINT)
+    if name in TABLES or (name in own and not schema):
+        return name
+    if re.search(r"[./\\:*?]", name):
+        raise QueryRefusedError(
+            f"{name!r} is refused: a query reads its tables, never a file or an address", hint=_HINT
+        )
+    raise UnknownNameError("table", node["table_name"], sorted(TABLES), hint="'.tables' or --tables describes them")
+
+
+def _check_table_function(function: dict[str, Any]) -> None:
+    name = str(function.get("function_name", "")).lower()
+    function["is_table_function"] = True
+    if name not in TABLE_FUNCTIONS:
+        raise QueryRefusedError(
+            f"function {name} in FROM is refused: a query reads its tables, and of functions there only "
+            f"{', '.join(sorted(TABLE_FUNCTIONS))}",
+            hint=_HINT,
+        )
+
+
+def _check_function(node: Mapping[str, Any]) -> int:
+    """Return how much the function may lengthen what it is given; raises if it may not be called."""
+    name = str(node["function_name"]).lower()
+    arguments = [argument.get("expression", argument) for argument in node.get("arguments", node.get("children", []))]
+    open_ended: int = sum(argument.get("class") != "CONSTANT" for argument in arguments)
+    if name in GROWING:
+        return max(open_ended - 1, 0)
+    if name in REPLACING:
+        _check_replacement(name, arguments[1:])
+        return REPLACING_GROWTH
+    if name in ALLOWED or not re.search(r"[a-z]", name):
+        return 0
+    close = difflib.get_close_matches(name, ALLOWED, n=1, cutoff=0.75)
+    meant = f"; did you mean {close[0]}?" if close else ""
+    raise QueryRefusedError(
+        f"function {name} is refused: it is none of the {len(ALLOWED)} that are known to be harmless{meant}",
+        hint="functions that read files or settings, wait, or make values of any size are left out on purpose",
+    )
+
+
+def _check_replacement(name: str, texts: list[dict[str, Any]]) -> None:
+    literals = [orjson.dumps(text.get("literal", text.get("value"))) for text in texts]
+    longest = LONGEST_REPLACEMENT + 60  # of which 60 are the tree's own, around the text
+    if any(text.get("class") != "CONSTANT" for text in texts) or max(map(len, literals), default=0) > longest:
+        raise QueryRefusedError(
+            f"{name} is refused here: what to replace, and by what, must be written out, in {LONGEST_REPLACEMENT} "
+            "characters at most"
+        )
+
+
+def too_long(text: str) -> QueryError | None:
+    """Return the error for a text that is too long to be looked at, else None."""
+    if len(text) <= LONGEST_QUERY:
+        return None
+    return QueryRefusedError(f"the query has {len(text):,} characters: at most {LONGEST_QUERY:,} are allowed")

@@ -1,0 +1,109 @@
+"""DuckDB shut off from everything but the tables it is given, with limits of time, memory and rows."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from .errors import QueryError
+from .views import create_empty_tables
+
+_CLOSED = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "allow_unsigned_extensions": "false",
+    "python_enable_replacements": "false",
+    "temp_directory": "",  # nothing is spilled: what does not fit into the memory limit is stopped
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use.
+
+    Attributes
+    ----------
+    memory : str
+        What DuckDB may hold for all queries of a database together, such as ``"1GB"``. Memory of the tables is not
+        counted: they are read where they lie.
+    timeout_s : float
+        Seconds until a query is stopped; 0 for none.
+    rows : int
+        Rows an answer may have; 0 for any number.
+    threads : int
+        Threads of a query; 0 for as many as there are processors.
+    """
+
+    memory: str = "1GB"
+    timeout_s: float = 30.0
+    rows: int = 5_000_000
+    threads: int = 0
+
+
+class Database:
+    """A closed in-memory database; each connection to it has tables of its own and sees no other's.
+
+    Parameters
+    ----------
+    limits : Limits
+    timezone : str
+        The zone times are shown and read in.
+    folders : sequence of Path
+        The only folders a connection may read from; none by default.
+
+    Notes
+    -----
+    Opening costs 20 to 50 ms once, a connection 0.1 ms. Safe to use from several threads. External access is off, the
+    configuration is locked, and no extension can be loaded, whoever writes the queries.
+    """
+
+    def __init__(self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = ()) -> None:
+        config: dict[str, str | bool | int | float | list[str]] = dict(_CLOSED)
+        config["memory_limit"] = limits.memory
+        config["max_execution_time"] = str(round(limits.timeout_s * 1000))
+        if limits.threads:
+            config["threads"] = str(limits.threads)
+        try:
+            self._root = duckdb.connect(":memory:", config=config)
+            # In this order: what is allowed is named while it still may be, and the lock comes last.
+            if folders:
+                # What is read is named by a pattern, so a folder is allowed as its name and as the pattern for it.
+                names = dict.fromkeys(form(str(folder.resolve())) for folder in folders for form in (str, as_pattern))
+                listed = ", ".join(quoted(name) for name in names)
+                self._root.execute(f"SET allowed_directories = [{listed}]")
+            self._root.execute("SET enable_external_access = false")
+            self._root.execute(f"SET GLOBAL TimeZone = {quoted(timezone)}")
+            create_empty_tables(self._root)
+            self._root.execute("SET lock_configuration = true")
+        except duckdb.Error as error:
+            raise QueryError(
+                f"limits of a query: {str(error).splitlines()[0]}",
+                hint="a memory limit is a size such as '500MB' or '2GB'",
+            ) from error
+        self._lock = threading.Lock()
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own."""
+        with self._lock:
+            return self._root.cursor()
+
+    def close(self) -> None:
+        """Give its memory back; connections end with it."""
+        self._root.close()
+
+
+def as_pattern(path: str) -> str:
+    """Return the file pattern that matches `path` alone."""
+    return re.sub(r"([\[\]*?])", r"[\1]", path)
+
+
+def quoted(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,223 @@
+"""`SqlSession`: tables ready to be asked, and the one way a query reaches them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from mismartera.schemas.errors import StateError, UnknownNameError
+
+from .errors import QueryError, QueryStoppedError
+from .policy import Query, check, too_long
+from .safe import Database, Limits
+from .tables import TABLES, suggestions
+from .views import Sources, create_view
+
+_BATCH_ROWS = 65_536
+_COLUMN = re.compile(r'Referenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
+
+
+class SqlSession:
+    """One connection with every table as a view, for one thread at a time.
+
+    Parameters
+    ----------
+    database : Database
+    limits : Limits
+    sources : mapping
+        How each table is made, when a query first names it; one that is not there is empty.
+    owns_database : bool
+        Whether closing the session closes the database.
+
+    Notes
+    -----
+    Arrow tables are scanned where they lie. The session keeps them alive until it is closed.
+
+    Examples
+    --------
+    >>> with SqlSession(Database(Limits()), Limits(), {}) as session:
+    ...     session.query("SELECT count(*) AS bars FROM bars").to_pylist()
+    [{'bars': 0}]
+    """
+
+    def __init__(self, database: Database, limits: Limits, sources: Sources, *, owns_database: bool = False) -> None:
+        self._limits = limits
+        self._owned = database if owns_database else None
+        self._sources = sources
+        self._ready: set[str] = set()
+        self._connection: duckdb.DuckDBPyConnection | None = database.connect()
+
+    def __enter__(self) -> SqlSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the tables. Further calls do nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+            if self._owned is not None:
+                self._owned.close()
+
+    def query(self, text: str) -> pa.Table:
+        """Return the answer of a query.
+
+        Parameters
+        ----------
+        text : str
+            One statement that reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES, EXPLAIN.
+
+        Returns
+        -------
+        pyarrow.Table
+            Instants are ``timestamp("us")`` in the session's zone. Sums of integers are int64, or where one does not
+            fit, decimals.
+
+        Raises
+        ------
+        QueryError
+            If the SQL is wrong.
+        QueryRefusedError
+            If it would do more than read the tables; it was not run.
+        QueryStoppedError
+            If it reached a limit of time, memory or rows.
+        UnknownNameError
+            If a table or column does not exist; it names the nearest.
+        """
+        connection = self._open_connection()
+        query = self._checked(connection, text)
+        if query.lists_tables:
+            return _documentation()
+        try:
+            self.prepare(query.tables)
+            return self._fetch(connection, query)
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise self._translated(error, query) from error
+
+    def prepare(self, tables: Iterable[str] = TABLES) -> None:
+        """Make tables ready, by default all; a query does so itself for those it names."""
+        connection = self._open_connection()
+        for name in tables:
+            if name in self._ready or name not in self._sources:
+                continue
+            self._ready.add(name)
+            source = self._sources[name]()
+            self.prepare(source.needs)
+            for registered, table in source.arrow.items():
+                if registered != name or table.num_rows:  # an empty table is there already
+                    connection.register(registered, table)
+            if source.select:
+                create_view(connection, TABLES[name], source)
+
+    def _open_connection(self) -> duckdb.DuckDBPyConnection:
+        if self._connection is None:
+            raise StateError("the SQL session is closed", hint="open another one")
+        return self._connection
+
+    def _checked(self, connection: duckdb.DuckDBPyConnection, text: str) -> Query:
+        if (problem := too_long(text)) is not None:
+            raise problem
+        try:
+            kinds = [_kind(statement) for statement in connection.extract_statements(text)]
+            return check(text, kinds, lambda select: _serialised(connection, select))
+        except duckdb.Error as error:
+            raise QueryError(_message(error), hint="'.schema TABLE' or --tables lists the columns") from error
+
+    def _fetch(self, connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
+        most = self._limits.rows
+        relation = connection.sql(query.text)
+        if relation is None:
+            raise QueryError("the statement gives no answer: expected a SELECT")
+        reader: pa.RecordBatchReader = relation.to_arrow_reader(_BATCH_ROWS)
+        batches, rows = [], 0
+        for batch in reader:
+            rows += batch.num_rows
+            if most and rows > most:
+                reader.close()
+                raise QueryStoppedError(
+                    f"the answer has more than {most:,} rows and was stopped",
+                    hint="aggregate, filter or add LIMIT; --max-rows allows more",
+                )
+            batches.append(batch)
+        return _plain_integers(pa.Table.from_batches(batches, schema=reader.schema))
+
+    def _translated(self, error: Exception, query: Query) -> Exception:
+        text = _message(error)
+        if "INTERRUPT" in text:
+            return QueryStoppedError(
+                f"the query reached its time limit of {self._limits.timeout_s:g} s and was stopped",
+                hint="narrow it (a symbol, an interval, a time), or allow more with --timeout",
+            )
+        if "Out of Memory" in text:
+            return QueryStoppedError(
+                f"the query reached its memory limit of {self._limits.memory} and was stopped",
+                hint="narrow it, or allow more with --memory-limit",
+            )
+        wrong = _COLUMN.search(text)
+        if wrong:
+            return UnknownNameError("column", wrong[1] or wrong[2], suggestions(query.tables))
+        return QueryError(text, hint="'.schema TABLE' or --tables lists the columns")
+
+
+def split_statements(text: str) -> list[str]:
+    """Return the statements of a text, without the semicolons between them.
+
+    Raises
+    ------
+    QueryError
+        If the text is no SQL.
+    """
+    if (problem := too_long(text)) is not None:
+        raise problem
+    try:
+        found = duckdb.extract_statements(text)
+    except duckdb.Error as error:
+        raise QueryError(_message(error)) from error
+    return [statement.query.strip().rstrip(";") for statement in found]
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    """Return the kind of a statement; some that DuckDB parses have no name in its Python module."""
+    try:
+        return str(statement.type.name)
+    except ValueError:
+        return "this statement"
+
+
+def _serialised(connection: duckdb.DuckDBPyConnection, select: str) -> str:
+    found: tuple[Any, ...] | None = connection.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
+    connection.complete()
+    return "" if found is None else str(found[0])
+
+
+def _message(error: Exception) -> str:
+    """Return DuckDB's message without its stack and its drawing of the place, in one line."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    at = next((place for place, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
+    told = " ".join(line.strip() for line in lines[:at])
+    near = lines[at].split(":", 1)[1].strip() if at < len(lines) and ":" in lines[at] else ""
+    return f"{told} in: {near}" if near else told
+
+
+def _plain_integers(table: pa.Table) -> pa.Table:
+    """Return sums of integers as int64 where they fit: DuckDB makes them wider, and Arrow has only decimals there."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_decimal(field.type) and field.type.scale == 0:
+            try:
+                table = table.set_column(place, field.name, table.column(place).cast(pa.int64()))
+            except pa.ArrowInvalid:
+                continue  # some do not fit: they stay decimals
+    return table
+
+
+def _documentation() -> pa.Table:
+    return pa.table({"name": list(TABLES), "description": [table.description for table in TABLES.values()]})

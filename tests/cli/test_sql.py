@@ -1,0 +1,243 @@
+"""`mismartera sql`: what it answers, in which form, from a pipe and at the prompt."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from click.testing import CliRunner
+
+from mismartera.cli.chart import bar_chart
+from mismartera.cli.main import cli
+from mismartera.cli.sql_prompt import Prompt, is_whole, words
+from mismartera.engine.data.catalog import Catalog
+from mismartera.engine.data.generate import generate
+from mismartera.engine.system.manager import SystemManager
+from mismartera.sql.catalog import open_catalog
+from mismartera.sql.tables import TABLES
+
+COUNT = (
+    "SELECT symbol, count(*) AS bars, sum(volume) AS volume FROM session_bars WHERE interval = '1m' "
+    "GROUP BY ALL ORDER BY symbol"
+)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sql")
+    generate(
+        Catalog(folder / "catalog"), ["AAPL", "RIVN"], dt.date(2025, 7, 1), dt.date(2025, 7, 2), seed=1, missing=0.02
+    )
+    session = {"symbols": ["RIVN", "AAPL"], "streams": ["1m"]}
+    window = {"start_date": "2025-07-02", "end_date": "2025-07-02"}
+    config = {"session_name": "cli", "backtest_config": window, "session_data_config": session}
+    (folder / "session.json").write_text(json.dumps(config))
+    system = SystemManager(folder / "session.json", folder / "catalog")
+    system.run()
+    system.export_status(folder / "state.json")
+    return folder
+
+
+@pytest.fixture
+def ask(place):
+    def run(*arguments, stdin=None, code=0):
+        result = CliRunner().invoke(cli, ["sql", *map(str, arguments)], input=stdin)
+        assert result.exit_code == code, result.output
+        return result
+
+    return run
+
+
+@pytest.fixture(params=["catalog", "exports", "config"])
+def source(request, place):
+    return {
+        "catalog": ["--catalog", place / "catalog"],
+        "exports": ["--exports", place / "state.json"],
+        "config": ["--config", place / "session.json", "--catalog", place / "catalog"],
+    }[request.param]
+
+
+def wanted(place):
+    (file,) = (place / "catalog").rglob("date=2025-07-02/*.parquet")
+    bars = pl.read_parquet(file).group_by("symbol").agg(pl.len().cast(pl.Int64).alias("bars"), pl.col("volume").sum())
+    return bars.sort("symbol").rows()
+
+
+def test_json_from_each_source(ask, source, place):
+    answer = json.loads(ask(COUNT, *source, "--format", "json").stdout)
+    assert [tuple(row.values()) for row in answer] == wanted(place)
+
+
+def test_a_table_to_read(ask, place):
+    out = ask(COUNT, "--catalog", place / "catalog").stdout
+    assert "symbol" in out
+    assert f"{wanted(place)[0][2]:,}" in out
+    assert out.endswith("(2 rows)\n")
+
+
+def test_csv(ask, place):
+    found = pl.read_csv(ask(COUNT, "--catalog", place / "catalog", "--format", "csv").stdout_bytes)
+    assert found.rows() == wanted(place)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow"])
+def test_binary_forms_into_a_pipe(ask, place, form):
+    raw = ask(COUNT, "--catalog", place / "catalog", "--format", form).stdout_bytes
+    read = pl.read_parquet if form == "parquet" else pl.read_ipc_stream
+    assert read(io.BytesIO(raw)).rows() == wanted(place)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet", "arrow", "arrows"])
+def test_the_suffix_of_the_file_is_its_form(ask, place, tmp_path, suffix):
+    file = tmp_path / f"answer.{suffix}"
+    assert ask(COUNT, "--catalog", place / "catalog", "-o", file).stdout == ""
+    read = {"csv": pl.read_csv, "parquet": pl.read_parquet, "json": pl.read_json}.get(suffix, pl.read_ipc_stream)
+    assert read(file).rows() == wanted(place)
+
+
+def test_until_stops_the_session_there(ask, place):
+    source = ["--config", place / "session.json", "--catalog", place / "catalog", "--until", "2025-07-02T10:00"]
+    answer = json.loads(ask("SELECT max(available_at) AS last FROM bars", *source, "--format", "json").stdout)
+    assert answer == [{"last": "2025-07-02T10:00:00-04:00"}]
+
+
+def test_statements_from_a_pipe(ask, place):
+    out = ask("--catalog", place / "catalog", stdin="SELECT 1 AS a;\nSELECT 2 AS b;\n").stdout
+    assert [line.strip() for line in out.splitlines() if line.strip() in "ab12"] == ["a", "1", "b", "2"]
+
+
+def test_a_ready_query_and_a_chart(ask, place):
+    out = ask("@volume_profile", "--plot", "share", "--catalog", place / "catalog").stdout
+    assert out.startswith("share\n09:30 █")
+    assert len(out.splitlines()) == 14
+
+
+def test_tables_and_examples_are_told(ask):
+    out = ask("--tables", "--examples").stdout
+    for name, table in TABLES.items():
+        assert f"{name}: {table.description}" in out
+    assert "@worst_quality: " in out
+    assert "FROM quality" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["SELECT * FROM brs"], 1, "error: table 'brs' does not exist; did you mean 'bars'?"),
+        (["SELECT opn FROM bars"], 1, "error: column 'opn' does not exist; did you mean 'open'?"),
+        (["COPY bars TO 'x'"], 1, "error: COPY is refused"),
+        (["@worst"], 1, "error: ready query 'worst' does not exist"),
+        (["SELECT 1", "--plot", "x"], 1, "error: column of numbers 'x' does not exist"),
+        (["SELECT 1", "-o", "x.doc"], 1, "error: format 'doc' does not exist"),
+        (["SELECT 1; SELECT 2", "--format", "csv"], 2, "error: 2 statements, but one file"),
+        (
+            ["SELECT count(*) FROM bars a, bars b, bars c, bars d", "--timeout", "0.2"],
+            1,
+            "error: the query reached its time",
+        ),
+        (
+            ["SELECT list(i) FROM range(100000000) t(i)", "--memory-limit", "50MB"],
+            1,
+            "error: the query reached its memory",
+        ),
+        (["SELECT * FROM range(5)", "--max-rows", "4"], 1, "error: the answer has more than 4 rows"),
+        (["SELECT 1", "--memory-limit", "much"], 1, "error: limits of a query"),
+        ([""], 2, "error: no query"),
+        (["SELECT 1", "--exports", "nowhere"], 1, "error: nowhere: does not exist"),
+        (["SELECT 1", "--exports", "x", "--config", "y"], 2, "error: --exports and --config are two things"),
+    ],
+)
+def test_errors_are_a_line(ask, place, arguments, code, message):
+    result = ask(*arguments, "--catalog", place / "catalog", code=code)
+    assert result.stderr.startswith(message)
+    assert "Traceback" not in result.stderr
+
+
+def test_a_file_that_cannot_be_written_is_told(ask, place, tmp_path):
+    result = ask("SELECT 1", "--catalog", place / "catalog", "-o", tmp_path / "no" / "x.csv", code=1)
+    assert "No such file" in result.stderr
+
+
+def test_the_prompt_answers_and_goes_on(place, capsys):
+    with open_catalog(place / "catalog") as session:
+        prompt = Prompt(session)
+        for text in (
+            "SELECT 1 AS one;",
+            "SELECT nothing;",
+            "@worst_quality",
+            ".tables",
+            ".schema gaps",
+            ".help",
+            "",
+            ".x",
+        ):
+            assert prompt.answer(text)
+        assert prompt.answer(".schema brs")
+        assert prompt.answer(".examples")
+        assert not prompt.answer(".quit")
+    out, err = capsys.readouterr()
+    assert "one" in out
+    assert "gaps: a run of expected bars that are missing" in out
+    assert "session_bars: " not in out
+    assert "error: column 'nothing' does not exist" in err
+    assert "error: command '.x' does not exist" in err
+    assert "error: table 'brs' does not exist; did you mean 'bars'" in err
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("", True),
+        (".tables", True),
+        ("@worst_quality", True),
+        ("SELECT 1;", True),
+        ("SELECT 1", False),
+        ("SELECT\n1 ; ", True),
+    ],
+)
+def test_a_statement_ends_with_its_semicolon(text, whole):
+    assert is_whole(text) is whole
+
+
+def test_tables_columns_and_keywords_are_completed():
+    assert {"session_bars", "available_at", ".schema", "@worst_quality", "SELECT"} <= set(words())
+
+
+def test_the_prompt_reads_a_terminal(place, tmp_path):
+    """Typed into a pseudo-terminal: a statement of two lines, then the end of input."""
+    code = (
+        "import os, pty, sys, time\n"
+        "pid, fd = pty.fork()\n"
+        "if not pid:\n"
+        "    os.environ.update(HOME=sys.argv[1], XDG_CONFIG_HOME=sys.argv[1], TERM='dumb', PROMPT_TOOLKIT_NO_CPR='1')\n"
+        "    os.execv(sys.executable, [sys.executable, '-m', 'mismartera', 'sql', '--catalog', sys.argv[2]])\n"
+        "out = b''\n"
+        "def until(text):\n"
+        "    global out\n"
+        "    while text not in out: out += os.read(fd, 65536)\n"
+        "until(b'sql>'); os.write(fd, b'SELECT count(*)\\r'); time.sleep(0.2)\n"
+        "os.write(fd, b'AS seen FROM symbols;\\r')\n"
+        "until(b'(1 row)'); os.write(fd, b'.quit\\r')\n"
+        "print(os.waitpid(pid, 0)[1], b'seen' in out)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(place / "catalog")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout.split() == ["0", "True"], done.stdout + done.stderr
+    assert "SELECT count(*)" in next(tmp_path.rglob("sql_history")).read_text()
+
+
+def test_a_chart_of_negative_missing_and_many_values():
+    assert bar_chart(["a", "b", "c"], [-1.0, None, 1.0], "t") == ["t", "a -1", "b –", "c " + "█" * 50 + " 1"]
+    lines = bar_chart([str(n) for n in range(70)], [1.0] * 70, "t")
+    assert (len(lines), lines[-1]) == (62, "… 10 more")
+    assert bar_chart([], [], "t") == ["t"]

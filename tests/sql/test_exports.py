@@ -1,0 +1,221 @@
+"""SQL over exports: replayed as of any sequence in any form, equal to the state as it was, and broken chains named."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from mismartera.sql.catalog import open_catalog
+from mismartera.sql.errors import ExportsError
+from mismartera.sql.exports import open_exports
+from mismartera.sql.live import LiveSql
+
+from .conftest import FORMS, frame
+
+CHAINS = [*(form.replace(".", "_") for form in FORMS), "mixed"]
+COLUMNS = ["symbol", "interval", "timestamp", "open", "high", "low", "close", "volume", "n_expected", "available_at"]
+TOLD_BY_JSON = {  # what differs by what JSON does not tell, or by whom the exports were for
+    "session_bars": "* EXCLUDE (n_base)",
+    "historical_bars": "* EXCLUDE (n_base)",
+    "bars": "* EXCLUDE (n_base)",
+    "ticks": "*",
+    "quotes": "*",
+    "gaps": "*",
+    "quality": "*",
+    "session_metrics": "*",
+    "indicators": "*",
+    "symbols": "symbol",
+    "threads": "name, alive, daemon",
+}
+
+
+@pytest.mark.parametrize("source", [*(f"complete.{form}" for form in FORMS), *CHAINS])
+def test_every_table_is_as_it_was_live(run, source):
+    with LiveSql(run.system.sql_facts).open(run.system.snapshot) as live, open_exports([run.exports / source]) as told:
+        for name, columns in TOLD_BY_JSON.items():
+            query = f"SELECT {columns} FROM {name} ORDER BY ALL"
+            assert_frame_equal(frame(told.query(query)), frame(live.query(query)))
+
+
+@pytest.mark.parametrize("chain", CHAINS)
+def test_as_of_any_sequence_is_what_was_then(run, chain):
+    for number, wanted in run.states.items():
+        with open_exports([run.exports / chain], as_of=number) as session:
+            found = frame(
+                session.query(f"SELECT {', '.join(COLUMNS)} FROM session_bars ORDER BY symbol, interval, timestamp")
+            )
+        utc = found.with_columns(pl.col(pl.Datetime).dt.convert_time_zone("UTC"))
+        assert_frame_equal(utc, wanted.select(COLUMNS).sort("symbol", "interval", "timestamp"))
+
+
+def test_rows_equal_the_json_s_own(run):
+    """Walked row by row in Python, not by what is tested."""
+    document = json.loads((run.exports / "complete.json").read_bytes())
+    wanted = [
+        (symbol, interval, *row)
+        for symbol, data in document["session_data"]["symbols"].items()
+        for interval, section in data["session"]["data"].items()
+        if interval not in ("ticks", "quotes")
+        for row in section["data"]
+    ]
+    with open_exports([run.exports / "complete.json"]) as session:
+        found = session.query(
+            "SELECT symbol, interval, strftime(timestamp, '%H:%M:%S'), open, high, low, close, volume FROM session_bars"
+        )
+    assert sorted(tuple(row.values()) for row in found.to_pylist()) == sorted(wanted)
+
+
+def test_one_session_is_the_same_three_ways(run):
+    query = (
+        "SELECT symbol, interval, timestamp, session_date, open, high, low, close, volume, generated, n_base, "
+        "n_expected, revision, available_at FROM bars WHERE interval = '1m' AND available_at <= '2025-07-02 11:07' "
+        "AND session_date >= '2025-06-30' ORDER BY ALL"
+    )
+    answers = [frame(LiveSql(run.system.sql_facts).query(query, run.system.snapshot))]
+    for form in FORMS:
+        with open_exports([run.exports / f"complete.{form}"]) as session:
+            answers.append(frame(session.query(query)))
+    with open_catalog(run.catalog) as session:
+        answers.append(frame(session.query(query)))
+    assert answers[0].height > 1000
+    for answer in answers[1:]:
+        assert_frame_equal(answer, answers[0])
+
+
+def test_a_group_by_is_the_same_three_ways(run):
+    query = (
+        "SELECT symbol, session_date, avg(close) AS close, sum(volume) AS volume, count(*) AS bars FROM bars "
+        "WHERE interval = '1m' AND session_date BETWEEN '2025-06-30' AND '2025-07-01' GROUP BY ALL ORDER BY ALL"
+    )
+    with open_exports([run.exports / "mixed"]) as session, open_catalog(run.catalog) as stored:
+        live = frame(LiveSql(run.system.sql_facts).query(query, run.system.snapshot))
+        assert_frame_equal(frame(session.query(query)), live)
+        assert_frame_equal(frame(stored.query(query)), live)
+
+
+def test_the_exports_table_lists_the_files(run):
+    with open_exports([run.exports / "json"]) as session:
+        found = session.query("SELECT sequence, mode, format, bytes, rows FROM exports ORDER BY sequence").to_pylist()
+    files = sorted((run.exports / "json").iterdir())
+    assert [row["bytes"] for row in found] == [file.stat().st_size for file in files]
+    assert [row["sequence"] for row in found] == list(run.states)
+    log = [entry for entry in run.system.export_log.entries() if entry["consumer"] == "json"]
+    assert [row["rows"] for row in found] == [entry["rows"] for entry in log]
+
+
+def test_parquet_is_scanned_in_place(run):
+    with open_exports([run.exports / "complete.parquet"]) as session:
+        plan = session.query("EXPLAIN SELECT sum(volume) FROM session_bars").column("explain_value")[0].as_py()
+    assert "READ_PARQUET" in plan
+    assert "ARROW" not in plan
+
+
+def copied(run, chain, tmp_path):
+    return shutil.copytree(run.exports / chain, tmp_path / chain)
+
+
+def remove(path):
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@pytest.mark.parametrize("chain", ["json", "parquet", "arrow"])
+def test_a_missing_delta_names_the_file_and_the_sequence(run, chain, tmp_path):
+    folder = copied(run, chain, tmp_path)
+    remove(folder / f"002.{chain}")
+    with pytest.raises(
+        ExportsError, match=rf"003\.{chain}: delta 3 applies to export 2, which is missing.*001"
+    ) as caught:
+        open_exports([folder])
+    assert caught.value.path == folder / f"003.{chain}"
+    with open_exports([folder], as_of=1) as session:
+        assert session.query("SELECT count(*) AS n FROM symbols").to_pylist() == [{"n": 4}]
+
+
+def test_a_chain_without_its_start_says_so(run, tmp_path):
+    folder = copied(run, "json", tmp_path)
+    (folder / "001.json").unlink()
+    with pytest.raises(ExportsError, match=r"002\.json: delta 2 applies to export 1, which is missing: nothing comes"):
+        open_exports([folder])
+
+
+def test_a_delta_whose_rows_were_changed_is_named(run, tmp_path):
+    folder = copied(run, "json", tmp_path)
+    document = json.loads((folder / "002.json").read_bytes())
+    section = document["session_data"]["symbols"]["AAPL"]["session"]["data"]["1m"]
+    section["data"].pop()
+    (folder / "002.json").write_text(json.dumps(document))
+    last = len(run.states)
+    told = rf"00{last}\.json: AAPL 1m has \d+ bars after export {last}, which says \d+"
+    if document["_metadata"]["session_date"] == "2025-07-02" and not document["_metadata"]["reset"]:
+        with pytest.raises(ExportsError, match=told):
+            open_exports([folder])
+    else:
+        with pytest.raises(ExportsError, match=r"AAPL 1m has \d+ bars"):
+            open_exports([folder], as_of=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not a whole JSON|lacks"),
+        ("[1, 2]", "lacks"),
+        ("{}", "lacks"),
+        ('{"_metadata": {"consumer": "x"}}', "lacks sequence, complete, generated_at"),
+        ('{"_metadata": {"consumer": "x", "sequ', "not a whole JSON"),
+    ],
+)
+def test_what_is_no_export_is_named(tmp_path, text, message):
+    file = tmp_path / "x.json"
+    file.write_text(text)
+    with pytest.raises(ExportsError, match=rf"x\.json: .*({message})"):
+        open_exports([file])
+
+
+def test_a_truncated_export_is_named(run, tmp_path):
+    whole = (run.exports / "complete.json").read_bytes()
+    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ExportsError, match=r"cut\.json: not a whole JSON export"):
+        open_exports([tmp_path])
+
+
+def test_nothing_to_open_is_told(tmp_path):
+    with pytest.raises(ExportsError, match="does not exist"):
+        open_exports([tmp_path / "nowhere"])
+    with pytest.raises(ExportsError, match="no exports in"):
+        open_exports([tmp_path])
+
+
+def test_two_consumers_or_one_sequence_twice_are_told(run, tmp_path):
+    files = [run.exports / "complete.json", run.exports / "complete.parquet"]
+    with pytest.raises(ExportsError, match="exports of 2 consumers: all_json, all_parquet"):
+        open_exports(files)
+    with open_exports(files, consumer="all_parquet") as session:
+        assert session.query("SELECT count(*) AS n FROM exports").to_pylist() == [{"n": 2}]
+    with pytest.raises(ExportsError, match="no export of consumer 'me'"):
+        open_exports(files, consumer="me")
+    shutil.copy(run.exports / "json" / "001.json", tmp_path / "again.json")
+    with pytest.raises(ExportsError, match="both have sequence 1"):
+        open_exports([run.exports / "json", tmp_path])
+
+
+def test_a_sequence_that_is_not_there_is_told(run):
+    with pytest.raises(ExportsError, match="no export with sequence 99: those there are have 1 to"):
+        open_exports([run.exports / "json"], as_of=99)
+
+
+def test_a_late_correction_replaces_what_was_held(tmp_path):
+    from mismartera.sql.json_tables import tables_of
+
+    row = ["09:30:00", 1.0, 2.0, 0.5, 1.5, 10]
+    section = {"count": 2, "generated": False, "data": [row, [*row[:4], 1.75, 10]], "total_count": 1}
+    document = {
+        "_metadata": {"session_date": "2025-07-02", "complete": False},
+        "system_manager": {"timezone": "America/New_York", "exchange_group": "US_EQUITY"},
+        "session_data": {"symbols": {"A": {"session": {"volume": 10, "data": {"1m": section}}, "historical": {}}}},
+    }
+    bars = tables_of(document)["session_bars"]
+    assert bars.column("close").to_pylist() == [1.75]

@@ -1,0 +1,276 @@
+"""Queries that try more than to read the tables: refused before they run, or stopped; the engine goes on unharmed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mismartera.schemas.errors import MismarteraError, UnknownNameError
+from mismartera.sql.catalog import open_catalog
+from mismartera.sql.errors import QueryError, QueryRefusedError, QueryStoppedError
+from mismartera.sql.live import LiveSql
+from mismartera.sql.safe import Limits
+
+WRITES = """
+COPY bars TO '{place}'
+COPY (SELECT 1) TO '{place}' (FORMAT parquet)
+COPY bars FROM '{place}'
+EXPORT DATABASE '{place}'
+IMPORT DATABASE '{place}'
+ATTACH '{place}' AS other
+ATTACH ':memory:' AS other
+DETACH memory
+USE memory
+CREATE TABLE mine (i INTEGER)
+CREATE OR REPLACE VIEW bars AS SELECT 1
+CREATE MACRO f(x) AS x
+CREATE SECRET s (TYPE http)
+CREATE TEMP TABLE mine AS SELECT 1
+INSERT INTO bars VALUES (1)
+UPDATE bars SET close = 1
+DELETE FROM bars
+TRUNCATE bars
+DROP VIEW bars
+ALTER VIEW bars RENAME TO other
+COMMENT ON VIEW bars IS 'x'
+INSTALL httpfs
+FORCE INSTALL httpfs
+LOAD httpfs
+LOAD '{place}'
+UPDATE EXTENSIONS
+SET memory_limit = '100GB'
+SET GLOBAL enable_external_access = true
+SET VARIABLE x = 1
+RESET memory_limit
+PRAGMA database_list
+PRAGMA enable_profiling
+CALL pragma_version()
+CHECKPOINT
+VACUUM
+ANALYZE
+BEGIN
+COMMIT
+PREPARE p AS SELECT 1
+EXECUTE p
+DEALLOCATE p
+EXPLAIN COPY bars TO '{place}'
+EXPLAIN ANALYZE COPY bars TO '{place}'
+PIVOT bars ON interval USING sum(volume)
+SELECT 1; DROP VIEW bars
+SELECT 1; COPY bars TO '{place}'
+""".strip().splitlines()
+
+READS = """
+SELECT * FROM read_csv('/etc/passwd')
+SELECT * FROM read_csv_auto('/etc/passwd')
+SELECT * FROM read_text('/etc/passwd')
+SELECT * FROM read_blob('/proc/self/environ')
+SELECT * FROM read_json('/etc/passwd')
+SELECT * FROM read_parquet('{place}')
+SELECT * FROM parquet_metadata('{place}')
+SELECT * FROM sniff_csv('/etc/passwd')
+SELECT * FROM read_duckdb('{place}')
+SELECT * FROM glob('/*')
+SELECT * FROM '/etc/passwd'
+SELECT * FROM 'data.csv'
+SELECT * FROM "../x.parquet"
+SELECT * FROM 'https://example.com/x.parquet'
+SELECT * FROM 's3://bucket/x.parquet'
+SELECT * FROM read_parquet('http://127.0.0.1:1/x')
+SELECT getenv('HOME')
+SELECT main.getenv('HOME')
+SELECT current_setting('memory_limit')
+SELECT * FROM duckdb_settings()
+SELECT * FROM duckdb_secrets()
+SELECT * FROM duckdb_views()
+SELECT * FROM duckdb_logs
+SELECT * FROM information_schema.tables
+SELECT * FROM pg_catalog.pg_views
+SELECT * FROM pragma_table_info('bars')
+SELECT * FROM query('SELECT 1')
+SELECT * FROM query_table('bars')
+SELECT * FROM json_execute_serialized_sql('x')
+SELECT write_log('x')
+SELECT nextval('x')
+SELECT getvariable('x')
+SELECT current_query()
+SELECT sleep_ms(60000)
+SELECT pg_sleep(60)
+SELECT repeat('x', 1000000000)
+SELECT lpad('x', 1000000000, 'y')
+SELECT printf('%1000000000d', 1)
+SELECT format('{{:>1000000000}}', 'x')
+SELECT list_resize([1], 1000000000)
+SELECT range(1000000000)
+SELECT * FROM unnest(generate_series(1, 1000000000))
+SELECT * FROM repeat_row(1, num_rows = 1000000000)
+SELECT levenshtein('a', 'b')
+SELECT replace(symbol, 'A', symbol) FROM bars
+SELECT * FROM bars WHERE close > ?
+SELECT * FROM bars WHERE close > $1
+SELECT * FROM "__session_1m"
+SELECT * FROM temp.main."__session_1m"
+WITH __session_1m AS (SELECT 1) SELECT * FROM __session_1m
+SELECT * FROM (WITH duckdb_settings AS (SELECT 1) SELECT * FROM duckdb_settings) a, duckdb_settings b
+SELECT * FROM (WITH sqlite_master AS (SELECT 1) SELECT * FROM sqlite_master) a, sqlite_master b
+SELECT * FROM (WITH "/etc/passwd" AS (SELECT 1) SELECT 1) a, "/etc/passwd" b
+SELECT * FROM (WITH RECURSIVE pg_views AS (SELECT 1 UNION ALL SELECT 2 FROM pg_views) SELECT 1) a, pg_views b
+WITH mine AS (SELECT 1) SELECT * FROM main.mine
+SELECT (SELECT getenv('HOME'))
+SELECT list_transform([1], x -> sleep_ms(x))
+SELECT * FROM bars ORDER BY sleep_ms(1)
+SELECT count(*) FILTER (WHERE pg_sleep(1) IS NULL) FROM bars
+SELECT row_number() OVER (ORDER BY getenv('HOME')) FROM bars
+SELECT * FROM bars, LATERAL (SELECT getenv(symbol))
+WITH t AS (SELECT getenv('HOME') AS home) SELECT 1
+DESCRIBE SELECT getenv('HOME')
+SUMMARIZE SELECT getenv('HOME')
+EXPLAIN SELECT * FROM read_text('/etc/passwd')
+""".strip().splitlines()
+
+ENDLESS = [
+    "SELECT count(*) FROM bars a, bars b, bars c, bars d",
+    "SELECT count(*) FROM range(1000000000) a, range(1000000000) b",
+    "WITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r",
+    "WITH RECURSIVE r AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM r) SELECT max(length(s)) FROM r",
+    "WITH RECURSIVE r AS (SELECT [1] AS l UNION ALL SELECT list_concat(l, l) FROM r) SELECT max(len(l)) FROM r",
+    "SELECT max(i) FROM range(1000000000000) t(i)",
+    "SELECT sum(a.i * b.i) FROM range(10000000) a(i) JOIN range(10000000) b(i) ON a.i < b.i",
+    "SELECT list(i) FROM range(1000000000) t(i)",
+    "SELECT string_agg(i::VARCHAR, ',') FROM range(1000000000) t(i)",
+    "SELECT count(DISTINCT hash(i)) FROM range(10000000000) t(i)",
+    "SELECT * FROM range(1000000000) t(i) ORDER BY hash(i)",
+    "SELECT * FROM range(1000000000)",
+    "SELECT a.* FROM bars a, bars b, bars c",
+]
+
+
+@pytest.fixture(params=["live", "catalog"])
+def session(request, run, tight):
+    if request.param == "live":
+        opened = LiveSql(run.system.sql_facts, tight).open(run.system.snapshot)
+    else:
+        opened = open_catalog(run.catalog, limits=tight)
+    with opened as session:
+        yield session
+        assert session.query("SELECT count(*) > 0 AS some FROM bars").to_pylist() == [{"some": True}]
+
+
+@pytest.mark.parametrize("query", WRITES)
+def test_what_would_write_is_refused_and_writes_nothing(session, query, tmp_path):
+    place = tmp_path / "written"
+    with pytest.raises(QueryRefusedError):
+        session.query(query.format(place=place))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("query", READS)
+def test_what_would_read_elsewhere_is_refused(session, query, run):
+    place = run.exports / "complete.parquet" / "session_bars.parquet"
+    with pytest.raises((QueryRefusedError, UnknownNameError)):
+        session.query(query.format(place=place))
+
+
+@pytest.mark.parametrize("query", ENDLESS)
+def test_what_has_no_end_is_stopped(session, query):
+    with pytest.raises(QueryStoppedError, match=r"limit|rows"):
+        session.query(query)
+
+
+def test_writing_into_the_catalog_that_may_be_read_is_refused(run, tight):
+    before = sorted(run.catalog.rglob("*"))
+    with open_catalog(run.catalog, limits=tight) as session:
+        for query in ("COPY bars TO '{}/x.csv'", "SELECT * FROM read_text('{}/x')", "ATTACH '{}/x.db' AS x"):
+            with pytest.raises(QueryRefusedError):
+                session.query(query.format(str(run.catalog).replace("'", "''")))
+    assert sorted(run.catalog.rglob("*")) == before
+
+
+def test_duckdb_itself_is_shut_off_below_the_checks(run, tight):
+    """What the checks of the text let pass would still find nothing to read, write or change."""
+    with open_catalog(run.catalog, limits=tight) as session:
+        session.prepare()
+        below = session._connection
+        for query in (
+            "SELECT * FROM read_text('/etc/passwd')",
+            f"COPY (SELECT 1) TO '{Path('/tmp/never-written.csv')}'",
+            "SET enable_external_access = true",
+            "SET memory_limit = '100GB'",
+            "INSTALL httpfs",
+            "ATTACH '/tmp/never-written.db'",
+        ):
+            with pytest.raises(Exception, match=r"(?i)disabled|locked|cannot"):
+                below.execute(query).fetchall()
+        assert not Path("/tmp/never-written.csv").exists()
+
+
+def test_variables_of_python_are_not_tables(session):
+    bars_of_mine = [1, 2, 3]
+    with pytest.raises(UnknownNameError, match="bars_of_mine"):
+        session.query("SELECT * FROM bars_of_mine")
+    assert bars_of_mine
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        ";",
+        "-- nothing",
+        "selct 1",
+        "SELECT 1 FROM bars WHERE",
+        "SELECT (",
+        "SELECT 'open",
+        "\x00",
+        "SELECT 1 /* open",
+    ],
+)
+def test_what_is_no_sql_is_an_error_of_ours(session, query):
+    with pytest.raises(QueryError):
+        session.query(query)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
+        "SELECT " + "NOT " * 5_000 + "true",
+        "SELECT " + " + ".join(["1"] * 5_000),
+        "SELECT '" + "x" * 50_000 + "'",
+        "WITH a0 AS (SELECT 'x' AS s)"
+        + "".join(f", a{n} AS (SELECT s || s AS s FROM a{n - 1})" for n in range(1, 60))
+        + " SELECT length(s) FROM a59",
+    ],
+    ids=["parentheses", "not", "plus", "length", "doubling"],
+)
+def test_what_is_too_deep_or_long_is_refused(session, query):
+    with pytest.raises(QueryError):
+        session.query(query)
+
+
+def test_the_stream_goes_on_while_a_query_is_stopped(catalog):
+    from mismartera.engine.system.manager import SystemManager
+
+    from .conftest import config
+
+    system = SystemManager(config(), catalog)
+    sql = LiveSql(system.sql_facts, Limits(timeout_s=0.3, memory="100MB"))
+    system.start(until="2025-07-01T12:00")
+    with pytest.raises(QueryStoppedError):
+        sql.query("SELECT count(*) FROM range(1000000000) a, range(1000000000) b", system.snapshot)
+    assert system.wait(60)
+    assert system.snapshot.logs["1m"].rows > 0
+    assert sql.query("SELECT count(*) AS n FROM symbols", system.snapshot).to_pylist() == [{"n": 4}]
+    sql.close()
+
+
+def test_no_query_changes_the_engine_s_rows(run, tight):
+    snapshot = run.system.snapshot
+    before = {kind: log.segments[0].batch.to_pydict() for kind, log in snapshot.logs.items() if kind == "1h"}
+    with LiveSql(limits=tight).open(snapshot) as session:
+        for query in (*WRITES, *ENDLESS[:3]):
+            with pytest.raises(MismarteraError):
+                session.query(query.format(place=os.devnull))
+    assert before == {kind: log.segments[0].batch.to_pydict() for kind, log in snapshot.logs.items() if kind == "1h"}

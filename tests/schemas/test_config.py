@@ -278,8 +278,8 @@ WRONG = [
     (
         "session_data_config.derived_intervals",
         [1000000000000000000],
-        "session_data_config.derived_intervals.0: 1000000000000000000 is not allowed; expected a whole number from 1 to "
-        '999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
+        "session_data_config.derived_intervals.0: 1000000000000000000 is not allowed; expected a whole number from 1 "
+        'to 999999 (minutes) or a text, such as "1m", "5m", "1h", "1d", 5',
     ),
     (
         "session_data_config.derived_intervals",

@@ -15,8 +15,7 @@ DAYS = ("2024-07-01T09:30-04:00", "2024-07-02T09:30-04:00", "2024-07-03T09:30-04
 
 def system(folder: Path) -> SystemManager:
     rows = [row for day in DAYS for symbol in ("A", "B", "C.X") for row in minutes(symbol, day, 30, without=(4,))]
-    made = make_system(folder, rows, "2024-07-02", "2024-07-03", symbols=["B", "A"], history=[("1m", 1), ("1d", 1)])
-    return made
+    return make_system(folder, rows, "2024-07-02", "2024-07-03", symbols=["B", "A"], history=[("1m", 1), ("1d", 1)])
 
 
 def state(made: SystemManager) -> object:

@@ -22,7 +22,7 @@ from .timing import Figure, Row, once, paired, show
 SYMBOLS, THREADS, RUNS = 500, 8, 5
 NAMES = [f"thread {number}" for number in range(THREADS)]
 _COMPLETE_EACH = 20  # of a thread's exports; the others are deltas
-_APART = 10  # steps between the exports that are kept to be replayed
+_APART = 65  # steps between the exports that are kept to be replayed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def run() -> bool:
         f"Concurrent exports: {THREADS} threads, {SYMBOLS} symbols × 5 sessions, {bars:,} base bars",
         rows,
         [
-            f"each thread exports for a consumer of its own as fast as it can, every {_COMPLETE_EACH}th export complete",
+            f"each thread exports for a consumer of its own as fast as it can, each {_COMPLETE_EACH}th time all",
             "own CPU time: thread_time of the exporting threads; runs with and without them in turn",
-            f"replay, in a run of its own over one session: an export of each thread every {_APART} steps, merged, against the complete one",
+            f"replay, over one session: an export of each thread per {_APART} steps, merged, against the complete one",
         ],
     )
 
@@ -103,7 +103,7 @@ def _crowded(system: SystemManager) -> _Crowded:
 
 
 def _replayed(system: SystemManager) -> tuple[int, int]:
-    """Return how many threads' exports, made while the run went on, merge to the complete one; and how many they were."""
+    """Return how many threads' exports, made while the run went on, merge to the complete one, and their number."""
     chains: dict[str, list[bytes]] = {name: [] for name in NAMES}
     turns = {name: threading.Semaphore(0) for name in NAMES}
     done, over = threading.Semaphore(THREADS), threading.Event()

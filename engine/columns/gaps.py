@@ -72,7 +72,7 @@ class GapColumns:
         return np.where(visible > 0, total, 0)
 
 
-def find_gaps(bars: Segment, grid: BucketGrid) -> GapColumns:
+def detect_gaps(bars: Segment, grid: BucketGrid) -> GapColumns:
     """Find every range of expected bars that `bars` lacks.
 
     Parameters

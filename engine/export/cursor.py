@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid
 from mismartera.engine.columns.gaps import GapColumns
-from mismartera.engine.state.snapshot import GapView, Snapshot
+from mismartera.engine.state.gap_view import GapView
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.schemas.gaps import GapInfo
 
 from .filter import ExportFilter, select

@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mismartera.engine.state.gap_view import GapView
 from mismartera.engine.state.history import HistoryInterval
-from mismartera.engine.state.snapshot import GapView, current
+from mismartera.engine.state.snapshot import current
 from mismartera.schemas.bars import TIMESTAMP
 
 from .filter import EVENTS
@@ -51,7 +52,7 @@ def _past(plan: TablePlan, text: str, interval: HistoryInterval) -> Iterable[pa.
     places[plan.codes[~plan.fresh_history]] = -1
     for day in interval.days if interval.missing() is not None else ():
         if day.gaps is not None:
-            view = GapView(day.gaps, day.grid, day.grid.n_expected, day.gaps.count, day.gaps.count)
+            view = GapView.whole(day.gaps, day.grid)
             codes, first, last = fresh_ranges(view, 0, plan.n_symbols)
             yield _ranges(plan, text, HISTORICAL, places[codes], view, first, last)
 

@@ -9,7 +9,8 @@ import orjson
 from numpy.typing import NDArray
 
 from mismartera.engine.log.view import LogView
-from mismartera.engine.state.snapshot import GapView, Snapshot, current
+from mismartera.engine.state.gap_view import GapView
+from mismartera.engine.state.snapshot import Snapshot, current
 
 from .cursor import Cursor
 from .filter import EVENTS

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mismartera.engine.state.snapshot import GapView, Snapshot
+from mismartera.engine.state.gap_view import GapView
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.clock import utc_us
 from mismartera.schemas.gaps import GapInfo
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.columns.derive import derive
-from mismartera.engine.columns.gaps import find_gaps
+from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators import daily_average, field_extreme, intraday_average
 from mismartera.engine.data.manager import DataManager
 from mismartera.engine.state.history import History, HistoryDay, HistoryInterval
@@ -136,7 +136,7 @@ class HistoryWindow:
             grid = session_grid(past, interval, extended=extended)
             segment = derive(segment, grid, source.us)
         _LOG.debug("[SESSION_FLOW] PHASE_2.1: Loaded %d bars of %s for %s", segment.rows, interval, past.date)
-        gaps = find_gaps(segment, grid) if self._config.quality.enabled else None
+        gaps = detect_gaps(segment, grid) if self._config.quality.enabled else None
         return HistoryDay(past.date, segment, grid, gaps)
 
     def _indicator(

@@ -181,9 +181,17 @@ class SessionData:
         quality = self._snapshot.quality(self.interval(interval))[self.code(symbol)]
         return None if np.isnan(quality) else float(quality)
 
-    def get_gaps(self, symbol: str, interval: Interval | int | str) -> list[GapInfo]:
-        """Return the gap ranges of a symbol's session bars by now, ascending."""
-        return gap_infos(self._snapshot, self.interval(interval), self.code(symbol), self.timezone)
+    def get_gaps(self, symbol: str, interval: Interval | int | str, *, part: Part = "session") -> list[GapInfo]:
+        """Return the gap ranges of a symbol's bars, ascending.
+
+        Parameters
+        ----------
+        symbol : str
+        interval : Interval, int or str
+        part : {"session", "historical", "all"}
+            Those of the session by now, those of the sessions before it, or both.
+        """
+        return gap_infos(self._snapshot, self.interval(interval), self.code(symbol), part)
 
     def get_historical_indicator(self, name: str, symbol: str | None = None) -> Any:
         """Return a historical indicator.

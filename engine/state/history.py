@@ -12,11 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns, find_gaps
+from mismartera.engine.columns.gaps import GapColumns, detect_gaps
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment, merge
 from mismartera.schemas.bars import LOG_BAR_SCHEMA
 from mismartera.schemas.interval import Interval
+
+from .gap_view import GapView
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,10 +33,14 @@ class HistoryDay:
     grid: BucketGrid
     gaps: GapColumns | None
 
+    def gap_view(self) -> GapView | None:
+        """Return the session's gaps; None where quality is off."""
+        return None if self.gaps is None else GapView.whole(self.gaps, self.grid)
+
     def joined(self, segment: Segment) -> HistoryDay:
         """Return the day with the rows of `segment` as well, those of symbols that had none."""
         merged = merge(self.segment, segment)
-        return replace(self, segment=merged, gaps=None if self.gaps is None else find_gaps(merged, self.grid))
+        return replace(self, segment=merged, gaps=None if self.gaps is None else detect_gaps(merged, self.grid))
 
     def emptied(self) -> HistoryDay:
         """Return the day without its rows."""
@@ -44,7 +50,7 @@ class HistoryDay:
     def widened(self, n_symbols: int) -> HistoryDay:
         """Return the day with room for `n_symbols` codes."""
         segment = self.segment.widened(n_symbols)
-        return replace(self, segment=segment, gaps=None if self.gaps is None else find_gaps(segment, self.grid))
+        return replace(self, segment=segment, gaps=None if self.gaps is None else detect_gaps(segment, self.grid))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

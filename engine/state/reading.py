@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -56,20 +55,26 @@ def symbol_bars(snapshot: Snapshot, interval: str, code: int, part: str = "all",
     return table if last is None else table.slice(max(table.num_rows - last, 0))
 
 
-def gap_infos(snapshot: Snapshot, interval: str, code: int, timezone: ZoneInfo) -> list[GapInfo]:
-    """Return one symbol's session gaps by the snapshot's instant, ascending."""
+def gap_infos(snapshot: Snapshot, interval: str, code: int, part: str = "session") -> list[GapInfo]:
+    """Return one symbol's gap ranges by the snapshot's instant, ascending; `part` is one of `PARTS`."""
+    if part not in PARTS:
+        raise UnknownNameError("part", part, PARTS)
+    views = []
+    history = snapshot.history.intervals.get(interval)
+    if part != "session" and history is not None:
+        views += [day.gap_view() for day in history.days]
     by_hand = snapshot.set_gaps.get((interval, code))
-    if by_hand is not None:
-        return list(by_hand)
-    view = snapshot.gaps(interval)
-    if view is None:
-        return []
+    if part != "historical" and by_hand is None:
+        views.append(snapshot.gaps(interval))
     symbol = snapshot.symbols[code]
-    zone: dt.tzinfo = dt.UTC if interval.endswith("d") else timezone
-    return [
+    zone: dt.tzinfo = dt.UTC if interval.endswith("d") else snapshot.timezone
+    found = [
         GapInfo(symbol, _moment(start, zone), _moment(end, zone), count)
+        for view in views
+        if view is not None
         for start, end, count in np.stack(view.ranges(code), axis=1).tolist()
     ]
+    return found if part == "historical" or by_hand is None else [*found, *by_hand]
 
 
 def _moment(us: int, zone: dt.tzinfo) -> dt.datetime:

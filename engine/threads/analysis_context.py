@@ -118,7 +118,7 @@ class AnalysisContext:
     def gaps(self, symbol: str, interval: Interval | int | str | None = None) -> list[GapInfo]:
         """Return the gap ranges of a symbol's session bars by now."""
         kind = self._kind(self.snapshot.base if interval is None else interval)
-        return gap_infos(self.snapshot, kind, self._code(symbol), self.snapshot.timezone)
+        return gap_infos(self.snapshot, kind, self._code(symbol))
 
     def indicator(self, name: str, symbol: str) -> float | NDArray[np.float64]:
         """Return a historical indicator of a symbol: a number, or one per minute of the session."""

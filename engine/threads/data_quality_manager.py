@@ -6,7 +6,7 @@ import logging
 from concurrent.futures import Future
 from typing import Any
 
-from mismartera.engine.columns.gaps import find_gaps
+from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.state.staging import StagedDay
 
 from .worker import Worker
@@ -36,7 +36,7 @@ class DataQualityManager(Worker):
         """Find the gaps of a staged day's bars, and return the day with them."""
         if self._enabled:
             for interval, grid in day.grids.items():
-                day.gaps[interval] = find_gaps(day.logs[interval].segment, grid)
+                day.gaps[interval] = detect_gaps(day.logs[interval].segment, grid)
             self._scored_days += 1
             found = {interval: len(gaps.first) for interval, gaps in day.gaps.items()}
             _LOG.debug("[SESSION_FLOW] PHASE_3.2: Gaps of %s: %s", day.session.date, found)

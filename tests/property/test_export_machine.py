@@ -9,7 +9,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,18 @@ class ExportMachine(RuleBasedStateMachine):
 
     contract: Any
 
-    @initialize(world=worlds(max_sessions=3), late=st.integers(0, 2), events=st.booleans(), seed=st.integers(0, 2**32))
-    def begin(self, world: World, late: int, events: bool, seed: int) -> None:
+    @initialize(
+        world=worlds(max_sessions=3),
+        late=st.integers(0, 2),
+        events=st.booleans(),
+        seed=st.integers(0, 2**32),
+        ahead=st.sampled_from([0, 1, 1, 1]),
+        consumers=st.integers(0, 2),
+        data=st.data(),
+    )
+    def begin(
+        self, world: World, late: int, events: bool, seed: int, ahead: int, consumers: int, data: st.DataObject
+    ) -> None:
         self.random = random.Random(seed)
         self.world = world
         late = min(late, len(world.symbols) - 1)
@@ -91,6 +101,10 @@ class ExportMachine(RuleBasedStateMachine):
         self.held = {"default": Held()}
         self.late: list[Late] = []
         self.files = 0
+        for _ in range(ahead):
+            self.gate.advance()
+        for _ in range(consumers):
+            self.add_consumer(data)
 
     def teardown(self) -> None:
         if hasattr(self, "gate"):
@@ -104,9 +118,19 @@ class ExportMachine(RuleBasedStateMachine):
     def step(self, steps: int) -> None:
         self.gate.advance(steps)
 
-    @rule(steps=st.integers(20, 400))
+    @precondition(lambda self: self.gate.point != "over")
+    @rule(steps=st.sampled_from([15, 40, 500]))
     def leap(self, steps: int) -> None:
         self.gate.advance(steps)
+
+    @precondition(lambda self: self.gate.point != "over")
+    @rule(data=st.data(), steps=st.lists(st.integers(1, 9), min_size=1, max_size=4))
+    def stream(self, data: st.DataObject, steps: list[int]) -> None:
+        """What a consumer usually does: a delta now and then."""
+        name = data.draw(self.names())
+        for count in steps:
+            self.gate.advance(count)
+            self.take(name, "python", complete=False)
 
     @precondition(lambda self: self.joining and self.gate.point != "over")
     @rule()
@@ -120,6 +144,9 @@ class ExportMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.held) < 4)
     @rule(data=st.data())
     def register(self, data: st.DataObject) -> None:
+        self.add_consumer(data)
+
+    def add_consumer(self, data: st.DataObject) -> None:
         kinds = [self.world.base, *self.world.derived, "ticks", "quotes"]
         wanted = {
             "symbols": data.draw(some_of(self.system.snapshot.symbols)),
@@ -176,9 +203,9 @@ class ExportMachine(RuleBasedStateMachine):
             folder = self.root / "failing" / "file"
             folder.parent.mkdir(exist_ok=True)
             folder.write_text("in the way")
-        with full_disk(data.draw(st.integers(0, 1))) if what == "disk" else no_matter():
-            with pytest.raises(ExportError):
-                self.system.export_status(folder / f"a.{way}", complete=complete, consumer=name)
+        disk = full_disk(data.draw(st.integers(0, 1))) if what == "disk" else nullcontext()
+        with disk, pytest.raises(ExportError):
+            self.system.export_status(folder / f"a.{way}", complete=complete, consumer=name)
         left = [path.name for path in (self.root / "failing").iterdir()]
         assert left in ([], ["file"])
 
@@ -330,7 +357,7 @@ def add_events(catalog: Catalog, world: World, randomness: random.Random) -> Non
 
 @contextmanager
 def full_disk(after: int) -> Iterator[None]:
-    """No file becomes durable but the first `after` of this thread."""
+    """No file or folder becomes durable but the first `after`."""
     calls = iter(range(1000))
     sync = os.fsync
 
@@ -343,12 +370,7 @@ def full_disk(after: int) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def no_matter() -> Iterator[None]:
-    yield
-
-
 @pytest.mark.samples
 def test_whatever_happens_between_exports_they_replay() -> None:
     ExportMachine.contract = load_contract()
-    run_state_machine_as_test(ExportMachine, settings=settings(laws(25), stateful_step_count=40))
+    run_state_machine_as_test(ExportMachine, settings=settings(laws(50), stateful_step_count=40))

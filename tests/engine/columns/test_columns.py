@@ -9,7 +9,7 @@ import pytest
 
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.derive import bar_batch, derive, derive_all
-from mismartera.engine.columns.gaps import find_gaps
+from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators import daily_average, field_extreme
 from mismartera.engine.columns.metrics import RunningMetrics
 from mismartera.engine.log.segment import Segment
@@ -124,7 +124,7 @@ def test_coarser_bars_are_the_same_made_of_finer_ones() -> None:
 
 
 def ranges(segment: Segment, interval: str, expected: int, code: int) -> list[tuple[int, int]]:
-    columns = find_gaps(segment, session_grid(SESSION, Interval(interval)))
+    columns = detect_gaps(segment, session_grid(SESSION, Interval(interval)))
     shown = int(columns.visible_at(expected)[code])
     at = slice(int(columns.start[code]), int(columns.start[code]) + shown)
     return list(zip(columns.first[at].tolist(), columns.ends_at(expected)[at].tolist(), strict=True))
@@ -138,20 +138,20 @@ def test_gaps_are_cut_at_the_break_and_grow_with_the_clock() -> None:
     assert ranges(segment, "1m", 0, 0) == []
     assert ranges(segment, "1m", 17, 1) == [(0, 9), (10, 16)]
     assert ranges(segment, "1m", 17, 2) == []
-    columns = find_gaps(segment, session_grid(SESSION, Interval("1m")))
+    columns = detect_gaps(segment, session_grid(SESSION, Interval("1m")))
     for expected, missing in ((0, [0, 0, 0]), (4, [2, 4, 0]), (6, [4, 6, 0]), (11, [8, 11, 0]), (17, [12, 17, 0])):
         assert columns.missing(columns.visible_at(expected), expected).tolist() == missing
 
 
 def test_rows_outside_regular_hours_fill_no_gap() -> None:
     grid = session_grid(SESSION, Interval("1m"), extended=True)
-    columns = find_gaps(bars([-4, -1, 0, 23], [-3]), grid)
+    columns = detect_gaps(bars([-4, -1, 0, 23], [-3]), grid)
     assert columns.missing(columns.count, 17).tolist() == [16, 17]
 
 
 def test_a_daily_bar_fills_its_day() -> None:
     day = session_grid(SESSION, Interval("1d"))
-    columns = find_gaps(derive(bars([3], []), day, MINUTE), day)
+    columns = detect_gaps(derive(bars([3], []), day, MINUTE), day)
     assert columns.missing(columns.count, 1).tolist() == [0, 1]
 
 

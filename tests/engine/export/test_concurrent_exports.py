@@ -49,8 +49,8 @@ MINUTES = {"5m": 5, "15m": 15, "30m": 30}
 class Crowd:
     """Threads that export, each for a consumer of its own, until told to stop.
 
-    They go at full speed, but bounded to a few exports while the run takes ten steps; and the run waits for each to make
-    some. So there are as many as the test can check, spread over the whole run, however fast either side is.
+    They go at full speed, but bounded to a few exports while the run takes ten steps; and the run waits for each to
+    make some. So there are as many as the test can check, spread over the whole run, however fast either side is.
     """
 
     def __init__(self, system: SystemManager) -> None:

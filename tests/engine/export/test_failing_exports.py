@@ -53,13 +53,11 @@ def test_whichever_sync_fails_nothing_is_left(
         with syncing_fails_after(failed, monkeypatch):
             try:
                 written = system.export_status(path, complete=False, folder=folder, form=form)
-            except ExportError as error:
-                assert "No space left" in str(error)
-                assert list(folder.iterdir()) == []
-                assert [info.sequence for info in system.list_consumers()] == [0]
-                failed += 1
-            else:
                 break
+            except ExportError:
+                failed += 1
+        assert list(folder.iterdir()) == []
+        assert [info.sequence for info in system.list_consumers()] == [0]
     assert failed >= 2  # the file and the folder its name is in
     assert list(folder.iterdir()) == [written]
     assert load_export(written)["session_data"]["symbols"]["A"]["session"]["data"]["1m"]["count"] == 210

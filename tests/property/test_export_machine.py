@@ -73,7 +73,7 @@ class ExportMachine(RuleBasedStateMachine):
     contract: Any
 
     @initialize(
-        world=worlds(max_sessions=3),
+        world=worlds(max_sessions=3).filter(lambda world: len(world.window) > 1),
         late=st.integers(0, 2),
         events=st.booleans(),
         seed=st.integers(0, 2**32),
@@ -121,6 +121,14 @@ class ExportMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.gate.point != "over")
     @rule(steps=st.sampled_from([15, 40, 500]))
     def leap(self, steps: int) -> None:
+        self.gate.advance(steps)
+
+    @precondition(lambda self: self.gate.point != "over")
+    @rule(steps=st.integers(1, 30))
+    def roll_over(self, steps: int) -> None:
+        self.gate.advance(500)
+        while self.gate.point not in ("activated", "over"):
+            self.gate.advance(500)
         self.gate.advance(steps)
 
     @precondition(lambda self: self.gate.point != "over")

@@ -21,6 +21,7 @@ from mismartera.engine.log.segment import column
 from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
+Letters = NDArray[np.uint8]
 
 TIME, DATETIME, DATE, EVENT = "time", "datetime", "date", "event"
 """Styles of a row's timestamp: in the session, in history, of daily bars, of ticks and quotes."""
@@ -37,6 +38,7 @@ _EPOCH = dt.date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
 _HOUR_US = 3_600 * _SECOND_US
 _DAY_US = 24 * _HOUR_US
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,10 +105,13 @@ def encode(
     for start in range(0, len(stamps), _CHUNK_ROWS):
         stop = min(start + _CHUNK_ROWS, len(stamps))
         opened = _all_opened_stamps(stamps[start:stop], _cut(spans, start, stop), timezone)
-        frame = pl.DataFrame(pl.from_arrow(columns.slice(start, stop - start))).select(opened, *names[1:])
+        arrays = [opened, *columns.slice(start, stop - start).columns[1:]]
+        frame = pl.DataFrame(pl.from_arrow(pa.RecordBatch.from_arrays(arrays, names=list(names))))
         if "exchange" in names:
             frame = frame.with_columns(_quoted(frame.get_column("exchange")))
-        frame.write_csv(sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null")
+        frame.lazy().sink_csv(
+            sink, include_header=False, quote_style="never", line_terminator="],\n", null_value="null"
+        )
     text = sink.getbuffer()
     return RowText(text, _row_offsets(text, len(stamps)))
 
@@ -134,20 +139,22 @@ def _cut(spans: Sequence[tuple[int, str]], start: int, stop: int) -> list[tuple[
     return parts
 
 
-def _all_opened_stamps(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pl.Expr:
-    passed = 0
-    whole: pl.Expr | None = None
+def _all_opened_stamps(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pa.Array:
+    """Return the first piece of each row, an opening bracket and the quoted timestamp, as Arrow strings."""
+    letters, lengths, passed = [], [], 0
     for style, group in itertools.groupby(spans, key=lambda span: span[1]):
         count = sum(rows for rows, _ in group)
         part = _opened_stamps(stamps[passed : passed + count], style, timezone)
-        whole = part if whole is None else whole.append(part)
+        letters.append(part.ravel())
+        lengths.append(np.full(count, part.shape[1], dtype=np.int32))
         passed += count
-    assert whole is not None
-    return whole.alias("timestamp")
+    offsets = np.zeros(passed + 1, dtype=np.int32)
+    np.cumsum(np.concatenate(lengths), out=offsets[1:])
+    return pa.StringArray.from_buffers(passed, pa.py_buffer(offsets), pa.py_buffer(np.concatenate(letters)))
 
 
-def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Expr:
-    """Return the first piece of each row: an opening bracket and the quoted timestamp.
+def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> Letters:
+    """Return one line of letters a row; all of a style are equally long.
 
     Rows have few distinct dates, and of times of day there are 86,400: they pick theirs from tables.
     """
@@ -155,11 +162,12 @@ def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> pl.Expr:
     if style == DATE:
         return _dates(days, '["{}"')
     if style == DATETIME:
-        return _dates(days, '["{}T') + pl.lit(_times("", '"')).gather(pl.lit(pl.Series(seconds)))
+        return np.hstack([_dates(days, '["{}T'), _times("", '"')[seconds]])
     if style == TIME:
-        return pl.lit(_times('["', '"')).gather(pl.lit(pl.Series(seconds)))
-    fraction = pl.lit(pl.Series(rest)).cast(pl.String).str.zfill(6)
-    return pl.lit(_times('["', ".")).gather(pl.lit(pl.Series(seconds))) + fraction + '"'
+        return _times('["', '"')[seconds]
+    fraction = rest[:, None] // 10 ** np.arange(5, -1, -1) % 10 + ord("0")
+    closing = np.full((len(rest), 1), ord('"'))
+    return np.hstack([_times('["', ".")[seconds], fraction.astype(np.uint8), closing.astype(np.uint8)])
 
 
 def stamp_texts(stamps: Ints, style: str, timezone: ZoneInfo) -> list[str]:
@@ -168,7 +176,8 @@ def stamp_texts(stamps: Ints, style: str, timezone: ZoneInfo) -> list[str]:
     dates = {day: dt.date.fromordinal(day + _EPOCH).isoformat() for day in np.unique(days).tolist()}
     if style == DATE:
         return [dates[day] for day in days.tolist()]
-    clock = [f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}" for second in seconds.tolist()]
+    texts = _clock()
+    clock = [texts[second] for second in seconds.tolist()]
     if style == TIME:
         return clock
     return [f"{dates[day]}T{time}" for day, time in zip(days.tolist(), clock, strict=True)]
@@ -183,17 +192,27 @@ def _parts(stamps: Ints, style: str, timezone: ZoneInfo) -> tuple[Ints, Ints, In
     return days, seconds, within - seconds * _SECOND_US if style == EVENT else within[:0]
 
 
-def _dates(days: Ints, form: str) -> pl.Expr:
+def _dates(days: Ints, form: str) -> Letters:
     distinct, place = _distinct(days)
-    texts = [form.format(dt.date.fromordinal(day + _EPOCH).isoformat()) for day in distinct.tolist()]
-    return pl.lit(pl.Series(texts)).gather(pl.lit(pl.Series(place)))
+    texts = [form.format(dt.date.fromordinal(day + _EPOCH).isoformat()).encode() for day in distinct.tolist()]
+    return _letters(texts)[place]
 
 
 @lru_cache
-def _times(before: str, after: str) -> pl.Series:
+def _clock() -> list[str]:
     """Return the 86,400 times of day as text."""
-    seconds = pl.Series(np.arange(_DAY_US // _SECOND_US) * _SECOND_US).cast(pl.Datetime("us"))
-    return seconds.dt.strftime(f"{before}%H:%M:%S{after}")
+    return [f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}" for second in range(_DAY_S)]
+
+
+@lru_cache
+def _times(before: str, after: str) -> Letters:
+    """Return the times of day between two texts, a line of letters each."""
+    return _letters([f"{before}{time}{after}".encode() for time in _clock()])
+
+
+def _letters(texts: Sequence[bytes]) -> Letters:
+    """Return texts of one length as a matrix of their bytes."""
+    return np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), -1)
 
 
 def _distinct(numbers: Ints) -> tuple[Ints, NDArray[np.int32]]:

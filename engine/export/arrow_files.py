@@ -21,6 +21,7 @@ from mismartera.schemas.errors import NotAnExportError
 
 from .document import Export
 from .files import Written, settle, sync_folder, write_failed
+from .partial import SUFFIX, prefix_of, sweep
 from .table_schemas import TABLES
 from .tables import export_tables
 from .timings import Drained
@@ -62,7 +63,8 @@ def write_folder(path: Path, export: Export, *, replace: bool = True) -> Written
     drained = Drained(encode_s=watch.elapsed_s)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        sweep(path.parent.resolve())
+        partial = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=SUFFIX, dir=path.parent))
     except OSError as error:
         raise write_failed(path, error) from error
     try:
@@ -123,7 +125,7 @@ def _writer(form: str, table: pa.Table) -> Callable[[BinaryIO], object]:
 def _put(partial: Path, path: Path, *, replace: bool) -> Path:
     """Give the finished folder its name. A rename onto a folder with files in it fails, so none is overwritten."""
     if replace and path.exists():
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+        aside = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=".old", dir=path.parent))
         try:
             os.rename(path, aside)
             try:

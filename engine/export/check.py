@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from mismartera.schemas.errors import NotAnExportError
 
@@ -24,6 +23,7 @@ _ALWAYS = (
 _METRICS = ("volume", "high", "low", "vwap", "data")
 _INTERVAL = re.compile(r"[1-9][0-9]*[smhdw]")
 _TIME, _DATE = r"\d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d"
+_LENGTHS = {_TIME: 8, _DATE: 10, f"{_DATE}T{_TIME}": 19}
 
 
 def check_export(document: Mapping[str, Any]) -> list[str]:
@@ -179,12 +179,14 @@ def _bars(scope: str, kind: str, columns: list[tuple[Any, ...]], *, complete: bo
     stamps, numbers = columns[0], columns[1:]
     if complete and len(set(stamps)) != len(stamps):
         yield "two rows of one timestamp"
+    if not stamps:
+        return
     if scope == "session":
-        form = f"{_TIME}|{_DATE}" if kind.endswith("d") else _TIME
+        forms = (_TIME, _DATE) if kind.endswith("d") else (_TIME,)
     else:
-        form = _DATE if kind == "1d" else f"{_DATE}T{_TIME}"
-    if not pl.Series(stamps, dtype=pl.String).str.contains(f"^(?:{form})$").all():
-        yield f"a timestamp is not of the form {form}"
+        forms = (_DATE,) if kind == "1d" else (f"{_DATE}T{_TIME}",)
+    if not _all_of(stamps, forms):
+        yield f"a timestamp is not of the form {'|'.join(forms)}"
     if any(not set(map(type, values)) <= {int, float} for values in numbers):
         yield "a price or volume is no number"
         return
@@ -192,6 +194,13 @@ def _bars(scope: str, kind: str, columns: list[tuple[Any, ...]], *, complete: bo
     sound = (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)) & (volume >= 0)
     if not sound.all():
         yield f"{int((~sound).sum())} rows cannot be bars: low above or high below another price, or negative volume"
+
+
+def _all_of(stamps: tuple[str, ...], forms: tuple[str, ...]) -> bool:
+    """Return whether every stamp is of one of the forms; one search over all of them, whatever their number."""
+    lengths = {_LENGTHS[form] for form in forms}
+    lines = "\n".join(stamps)
+    return set(map(len, stamps)) <= lengths and re.fullmatch(f"(?:(?:{'|'.join(forms)})(?:\n|$))*", lines) is not None
 
 
 def _figures(section: dict[str, Any], *, complete: bool) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import ExportError
 
+from .partial import SUFFIX, prefix_of, sweep
 from .session_section import Piece
 from .timings import Drained, drain
 
@@ -83,7 +84,8 @@ def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, aut
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        sweep(path.parent.resolve())
+        handle, name = tempfile.mkstemp(prefix=prefix_of(path), suffix=SUFFIX, dir=path.parent)
     except OSError as error:
         raise write_failed(path, error) from error
     partial = Path(name)

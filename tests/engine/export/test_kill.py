@@ -43,7 +43,7 @@ def chain_of(folder: Path, contract: ModuleType) -> int:
     chain: dict[int, dict[str, Any]] = {}
     for path in folder.iterdir():
         if path.name.startswith("."):
-            assert path.name.endswith(".part")
+            assert path.name.endswith((".part", ".old"))
             continue
         export = load_export(path)
         assert contract.problems(export) == [], path

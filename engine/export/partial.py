@@ -1,0 +1,47 @@
+"""Partial files: hidden names that tell who writes them, so that those of killed processes can be told and removed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+from functools import lru_cache
+from pathlib import Path
+
+SUFFIX = ".part"
+
+
+def prefix_of(path: Path) -> str:
+    """Return how the name of a partial file or folder begins, beside the target `path`."""
+    return f".{path.name}.{_host()}-{os.getpid()}."
+
+
+@lru_cache(maxsize=1024)
+def sweep(folder: Path) -> None:
+    """Remove what processes of this machine that are gone left partial in a folder; looked for once per folder.
+
+    A process killed while it exports leaves such a file under a hidden name, never under an export's own.
+    """
+    name = re.compile(rf"\..+\.{re.escape(_host())}-(\d+)\.[^.]*{re.escape(SUFFIX)}")
+    for path in folder.iterdir():
+        found = name.fullmatch(path.name)
+        if found and not _lives(int(found[1])):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9_]", "_", socket.gethostname())
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

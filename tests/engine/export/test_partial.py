@@ -1,0 +1,32 @@
+"""What a killed process left partial is removed by the next export into the folder, and nothing else is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mismartera.engine.export.files import write_file
+from mismartera.engine.export.partial import prefix_of, sweep
+
+
+def test_leftovers_of_the_dead_go_and_others_stay(tmp_path: Path) -> None:
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True, check=True
+    )
+    mine = prefix_of(tmp_path / "state.json")
+    host = mine.rsplit("-", 1)[0]
+    left = tmp_path / f"{host}-{dead.stdout.strip()}.abc.part"
+    left.write_text("half")
+    folder = tmp_path / f"{host}-{dead.stdout.strip()}.def.part"
+    folder.mkdir()
+    (folder / "gaps.parquet").write_text("half")
+    others = [tmp_path / f"{mine}xyz.part", tmp_path / ".state.json.elsewhere-1.abc.part", tmp_path / "my.part"]
+    for path in others:
+        path.write_text("whole")
+    sweep.cache_clear()
+    written = write_file(tmp_path / "state.json", [b"{}"])
+    assert written.path.read_bytes() == b"{}"
+    assert not left.exists()
+    assert not folder.exists()
+    assert all(path.exists() for path in others)

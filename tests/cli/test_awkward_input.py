@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import Outcome, run, write_config
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 ODD = "^ES=F x'2"
 SYMBOLS = ["BRK.B", "GONE", ODD, "ONE"]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import content, run, write_config
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 DAYS = ("2025-07-02", "2025-07-03")
 STUDY = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import content, run
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from tests.cli.running import COMMAND, content, run, write_config
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 INTERRUPTED = (130, -signal.SIGINT)
 """From the program; or, where the interpreter was at its own end, from the system. Shells show 130 for both."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.cli.running import run, write_config
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 SAMPLE = Path(__file__).resolve().parents[2] / ".." / "shared" / "samples" / "spy_2011_01" / "nt-spy-minute-2011.csv"
 BEFORE = ["2011-01-03", "2011-01-04", "2011-01-05", "2011-01-06", "2011-01-07"]

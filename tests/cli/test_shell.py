@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -24,10 +23,10 @@ from mismartera.cli.main import cli, main
 from mismartera.cli.shell import PROMPT, SHELL_COMMANDS, Shell, history_path, shell_group
 from mismartera.cli.system import ShellState
 from mismartera.cli.words import as_options, resolve
+from tests.contract import load_contract
 from tests.test_docs import commands_of
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKER = ROOT / ".." / "shared" / "contract" / "check_exports.py"
 TRANSCRIPT = Path(__file__).with_name("shell_transcript.txt")
 THREADS = {"SessionCoordinator", "DataProcessor", "DataQualityManager", "AnalysisEngine"}
 
@@ -61,15 +60,6 @@ def run_script(folder, text, *options):
     return done.returncode, done.stdout
 
 
-def checker():
-    if not CHECKER.is_file():
-        pytest.skip("../shared/contract/check_exports.py is absent")
-    spec = importlib.util.spec_from_file_location("check_exports", CHECKER)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def without_figures(text):
     """Sizes, counts and instants depend on how fast the machine is."""
     return re.sub(r"[0-9][0-9,.:]*", "N", text)
@@ -91,7 +81,7 @@ def test_a_script_starts_exports_and_stops_as_the_transcript_shows(tour):
 
 
 def test_what_a_script_exported_while_the_session_streamed_replays(tour, world):
-    contract = checker()
+    contract = load_contract()
     names = ["first", "second", "third", "fourth", "fifth"]
     exports = [json.loads((world / f"{name}.json").read_text()) for name in names]
     state = None

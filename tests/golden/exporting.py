@@ -1,15 +1,11 @@
-"""Runs worth exporting: ticks, quotes, history, gaps, several sessions, a live feed; and the contract's own judge."""
+"""Runs worth exporting: ticks, quotes, history, gaps, several sessions, a live feed."""
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
-
-import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
@@ -19,7 +15,6 @@ from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.config import parse_config
 
-CONTRACT = Path(__file__).resolve().parents[2] / ".." / "shared" / "contract" / "check_exports.py"
 SYMBOLS = ["ZZ", "AAPL", "BRK.B", "a/b~c"]
 CONFIG: dict[str, Any] = {
     "session_name": "Two days",
@@ -37,18 +32,6 @@ CONFIG: dict[str, Any] = {
         },
     },
 }
-
-
-def load_contract() -> ModuleType:
-    """The judge of exports, which shares no code with the package; skips the test where it is absent."""
-    if not CONTRACT.exists():
-        pytest.skip(f"{CONTRACT.name} is absent: no shared folder beside the checkout")
-    spec = importlib.util.spec_from_file_location("check_exports", CONTRACT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def make_catalog(folder: Path) -> Path:

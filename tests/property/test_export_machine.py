@@ -38,7 +38,7 @@ from mismartera.schemas.errors import ExportError, StateError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.quotes import QUOTE_SCHEMA
 from mismartera.schemas.ticks import TICK_SCHEMA
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 from .gate import Gate
 from .worlds import World, laws, worlds

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,22 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mismartera.engine.system.manager import SystemManager
+from tests.contract import load_contract
 
 from .naive import Bar, Day, length_us, percent, trailing
 from .worlds import World, laws, random_row, worlds
-
-CONTRACT = Path(__file__).resolve().parents[2] / ".." / "shared" / "contract" / "check_exports.py"
-
-
-def load_contract() -> ModuleType:
-    if not CONTRACT.exists():
-        pytest.skip(f"{CONTRACT.name} is absent: no shared folder beside the checkout")
-    spec = importlib.util.spec_from_file_location("check_exports", CONTRACT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def bars_of(table: pa.Table) -> list[Bar]:

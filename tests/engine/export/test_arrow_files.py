@@ -18,7 +18,7 @@ from mismartera.engine.export.loading import load_export, read_metadata
 from mismartera.engine.export.table_schemas import TABLES
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.errors import ExportError, NotAnExportError, UnknownNameError
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 from tests.golden.small import make_system, minutes
 
 FOLDERS = ("arrow", "parquet")

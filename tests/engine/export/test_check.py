@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from mismartera.engine.export.check import check_export
-from tests.golden.exporting import load_contract, make_catalog, make_run
+from tests.contract import load_contract
+from tests.golden.exporting import make_catalog, make_run
 
 Steps = tuple[Any, ...]
 S = ("session_data", "symbols", "AAPL", "session")

@@ -19,7 +19,7 @@ from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.config import parse_config
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]
 CONFIG: dict[str, Any] = {

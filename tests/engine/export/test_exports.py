@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -19,22 +18,15 @@ from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.gaps import GapInfo
+from tests.contract import load_contract
 from tests.golden.small import make_system, minutes, us
 
-CONTRACT = Path(__file__).resolve().parents[3] / ".." / "shared" / "contract" / "check_exports.py"
 EXTREMES = [1e-7, 1e22, 0.1 + 0.2, 1 / 3, 5e-324, 1e250, 123456789.123456789, 1e16, 100.0, 2.5e-5, 1e-5]
 
 
 @pytest.fixture
 def contract() -> ModuleType:
-    if not CONTRACT.exists():
-        pytest.skip(f"{CONTRACT.name} is absent: no shared folder beside the checkout")
-    spec = importlib.util.spec_from_file_location("check_exports", CONTRACT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_contract()
 
 
 def rows_at(stamps: list[int], prices: list[float], symbol: str = "A") -> pa.Table:

@@ -15,7 +15,7 @@ import pytest
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.export.loading import load_export
-from tests.golden.exporting import load_contract
+from tests.contract import load_contract
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = 100

@@ -20,7 +20,8 @@ from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.export_schedule import ExportSchedule
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.errors import ChainError, NotAnExportError
-from tests.golden.exporting import every, export_of, load_contract, make_catalog, make_run
+from tests.contract import load_contract
+from tests.golden.exporting import every, export_of, make_catalog, make_run
 from tests.golden.small import make_system, minutes, table, us
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,7 +165,7 @@ def run_to_end(system: SystemManager, until: str | None = None) -> None:
     system.start(until)
     total = len(system.time_manager.window_sessions())
     try:
-        with _errors_told_once(), progress("Running") as update:
+        with progress("Running") as update:
             while not system.wait(_POLL_S):
                 now = system.time_manager.get_current_time()
                 update(system.get_backtest_summary()["sessions"], total, f"sessions, {now:%Y-%m-%d %H:%M}")
@@ -181,18 +178,3 @@ def _require_rows(system: SystemManager) -> None:
     sessions = system.time_manager.window_sessions()
     streams = [str(stream) for stream in system.config.session_data_config.streams if stream in ("ticks", "quotes")]
     system.data_manager.require_rows([system.session_data.base, *streams], sessions[0].date, sessions[-1].date)
-
-
-@contextmanager
-def _errors_told_once() -> Iterator[None]:
-    """Keep the log from telling the error that ends the run while someone waits for it: it is raised, and told then."""
-    logger = logging.getLogger("mismartera.engine.threads.session_coordinator")
-
-    def below_error(record: logging.LogRecord) -> bool:
-        return record.levelno < logging.ERROR
-
-    logger.addFilter(below_error)
-    try:
-        yield
-    finally:
-        logger.removeFilter(below_error)

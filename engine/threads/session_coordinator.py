@@ -111,7 +111,7 @@ class SessionCoordinator(EngineThread):
             # A stop closes the workers, which cancels what the run was waiting for.
             if not (isinstance(error, CancelledError) and self._halt.is_set()):
                 self.error = error
-                _LOG.error("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
+                _LOG.info("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
         finally:
             for future in self._ahead:
                 future.cancel()

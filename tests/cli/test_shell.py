@@ -143,7 +143,7 @@ def test_ctrl_c_ends_a_script_and_the_session_with_it(world):
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert err == "\ninterrupted\n"
+    assert err.strip() == "interrupted"
 
 
 def test_the_end_of_the_script_ends_the_session(world):

@@ -20,6 +20,7 @@ class Sized(Protocol):
         ...
 
 
+_FEW = 64
 Text = TypeVar("Text", bound=Sized)
 
 
@@ -41,6 +42,7 @@ class TextCache:
         self.limit_bytes = limit_bytes
         self._held: OrderedDict[tuple[int, str], tuple[ref[Segment], int]] = OrderedDict()
         self._total = 0
+        self._look_at = _FEW
         self._lock = threading.Lock()
 
     def nbytes(self) -> int:
@@ -76,6 +78,9 @@ class TextCache:
             _, dead = self._held.pop((id(segment), style), (None, 0))
             self._held[id(segment), style] = ref(segment), size
             self._total += size - dead
+            if len(self._held) > self._look_at:  # a long run leaves many segments behind
+                self._drop_dead()
+                self._look_at = 2 * len(self._held) + _FEW
             if self.limit_bytes is None or self._total <= self.limit_bytes:
                 return
             self._drop_dead()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import click
+
+_KEY = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,9 @@ def _as_option(place: Place, word: str) -> list[str]:
     name = f"--{key.replace('_', '-')}"
     option = place.option(name) if equals and key and not key.startswith("-") else None
     if option is None:
+        if equals and _KEY.fullmatch(key) and not isinstance(place.ctx.command, click.Group):
+            known = [long for held in place.options for long in held.opts if long.startswith("--")]
+            raise click.NoSuchOption(name, possibilities=known, ctx=place.ctx)
         return [word]
     if takes_value(option):
         return [f"{name}={value}"]

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -207,7 +208,8 @@ def _is_number(cell: str) -> bool:
 
 def _is_stamp(cell: str, options: ImportOptions) -> bool:
     """Return whether a text is a time after 1980: a small number is rather a price than seconds since 1970."""
-    stamp = resolve(pl.Series([cell]), options)["timestamp"][0]
+    anywhere = replace(options, tz="UTC")  # an hour that the exchange's clocks skip is a time all the same
+    stamp = resolve(pl.Series([cell]), anywhere)["timestamp"][0]
     return stamp is not None and stamp.year >= 1980
 
 

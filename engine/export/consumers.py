@@ -9,7 +9,7 @@ from typing import Any
 
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.clock import Stopwatch
-from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 
 from .cursor import Cursor, lag_rows
 from .document import VERSION, Export
@@ -65,15 +65,25 @@ class Consumers:
     def __init__(self) -> None:
         self._consumers = {DEFAULT: _Consumer()}
         self._lock = threading.Lock()
+        self._deliveries: dict[str, threading.RLock] = {}
+
+    def delivering(self, consumer: str) -> threading.RLock:
+        """Return the lock that one delivery to a consumer holds, from its export to its acknowledgement."""
+        with self._lock:
+            return self._deliveries.setdefault(consumer, threading.RLock())
 
     def register(self, name: str, only: ExportFilter = EVERYTHING) -> None:
         """Add a consumer that has been sent nothing; one of that name and filter stays as it is.
 
         Raises
         ------
+        DataError
+            If `name` is empty or has control characters.
         StateError
             If the name is taken by a consumer with another filter.
         """
+        if not name.strip() or not name.isprintable():
+            raise DataError(f"consumer name {name!r} is none: expected a text that can be read, such as 'desk'")
         with self._lock:
             held = self._consumers.setdefault(name, _Consumer(only))
             if held.only != only:

@@ -69,7 +69,7 @@ class LogView:
     @property
     def rows(self) -> int:
         """Visible rows of all symbols."""
-        return int(self.visible.sum())
+        return int(np.add.reduce(self.visible))
 
 
 def appended(segments: tuple[Segment, ...], segment: Segment) -> tuple[Segment, ...]:

@@ -79,6 +79,12 @@ class StagedDay:
         due = self.grids[self.base].expected_ends
         return np.unique(np.concatenate([due, *(log.schedule.times for log in self.logs.values())]))
 
+    def steps_by(self, now_us: int) -> int:
+        """Return how many of its steps the clock has taken by `now_us`."""
+        if "steps" not in self.memo:
+            self.memo["steps"] = self.steps()
+        return int(self.memo["steps"].searchsorted(now_us, side="right"))
+
     def joined(self, other: StagedDay) -> StagedDay:
         """Return the day with the rows of `other`, of symbols that had none, as well; its gaps are to be found anew."""
         logs = {}

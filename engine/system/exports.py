@@ -125,11 +125,12 @@ class SystemExports(ABC):
         debug : bool
         consumer : str
         """
-        export = self.export(consumer, complete=complete, debug=debug)
-        pieces: list[Piece] = []
-        drained = export.write_to(pieces.extend)
-        document: dict[str, Any] = orjson.loads(b"".join(pieces))
-        self.acknowledge(export)
+        with self._consumers.delivering(consumer):
+            export = self.export(consumer, complete=complete, debug=debug)
+            pieces: list[Piece] = []
+            drained = export.write_to(pieces.extend)
+            document: dict[str, Any] = orjson.loads(b"".join(pieces))
+            self.acknowledge(export)
         self.export_log.add(export.timing("python", drained))
         return document
 
@@ -173,14 +174,15 @@ class SystemExports(ABC):
         ExportError
             If it could not be written; nothing is left there, and the cursor did not move.
         """
-        export = self.export(consumer, complete=complete, debug=debug)
-        if path is None:
-            form = checked_format(form)
-            name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
-            written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
-        else:
-            written = write_export(Path(path), export)
-        self.acknowledge(export)
+        with self._consumers.delivering(consumer):
+            export = self.export(consumer, complete=complete, debug=debug)
+            if path is None:
+                form = checked_format(form)
+                name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
+                written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
+            else:
+                written = write_export(Path(path), export)
+            self.acknowledge(export)
         self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
         return written.path
 

@@ -115,6 +115,7 @@ class SystemManager(SystemExports):
         self.analysis_engine.sql = self._sql.query
         self._state = SystemState.INITIALIZED
         self._started_us = self.time_manager.now_us
+        self.session_data.publish(self._started_us)
         self._coordinator: SessionCoordinator | None = None
         self._processor: DataProcessor | None = None
         self._quality: DataQualityManager | None = None
@@ -274,20 +275,24 @@ class SystemManager(SystemExports):
     # --- state ---------------------------------------------------------------------------------------------------
 
     def get_backtest_summary(self) -> dict[str, Any]:
-        """Return what the run did so far.
+        """Return what the run did by the state as last published.
 
         Returns
         -------
         dict
-            sessions, symbols, steps, bars (base bars that became visible), rows by data type, wall_seconds,
-            bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate, gap_ranges and
-            missing_bars by interval, and under ``exports`` the count, p50 and p99 of delivered exports by mode.
-            Sessions count when they end.
+            sessions (that ended), symbols, steps, bars (base bars that became visible), rows by data type,
+            wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate,
+            gap_ranges and missing_bars by interval, and under ``exports`` the count, p50 and p99 of delivered
+            exports by mode.
+            Rows that were left out count when their session ends.
         """
-        ran = {} if self._coordinator is None else self._coordinator.statistics.summary()
+        return self._summary(self.snapshot)
+
+    def _summary(self, snapshot: Snapshot) -> dict[str, Any]:
+        ran = {} if self._coordinator is None else self._coordinator.summary(snapshot)
         return ran | {"exports": self.export_log.summary()}
 
-    def quality_by_symbol(self) -> list[tuple[str, int, int, float | None]]:
+    def quality_by_symbol(self) -> list[tuple[str, int, int | None, float | None]]:
         """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
         return [] if self._coordinator is None else self._coordinator.statistics.by_symbol()
 
@@ -317,7 +322,7 @@ class SystemManager(SystemExports):
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         sections: dict[str, Any] = {
             "system_manager": self._own_section(debug=debug),
-            "performance_metrics": self.get_backtest_summary(),
+            "performance_metrics": self._summary(snapshot),
             "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
             "threads": self._thread_sections(complete=complete, debug=debug),
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -129,14 +130,14 @@ class AnalysisEngine(Worker):
         return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
 
     def get_statistics(self) -> dict[str, dict[str, Any]]:
-        """Return calls, errors, seconds and the latest of each recorded value, by analysis."""
+        """Return calls, errors, seconds and the latest of each recorded value (None for NaN), by analysis."""
         return {
             held.name: {
                 "calls": held.calls,
                 "errors": held.errors,
                 "last_error": held.last_error,
                 "seconds": round(held.seconds, 6),
-                "latest": {name: values[-1] for name, (_, values) in held.records.items()},
+                "latest": {name: _finite(values[-1]) for name, (_, values) in held.records.items()},
             }
             for held in self._analyses
         }
@@ -167,6 +168,10 @@ class AnalysisEngine(Worker):
                 held.calls += 1
                 held.seconds += watch.elapsed_s
                 held.since_us = snapshot.now_us
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _is_due(analysis: _Registered, snapshot: Snapshot) -> bool:

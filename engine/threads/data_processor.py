@@ -51,10 +51,13 @@ class DataProcessor(Worker):
 
     def add_symbol(self, symbol: str, day: StagedDay) -> StagedDay:
         """Return the staged day with one more symbol's rows, and stage that symbol from now on."""
-        self._symbols = [*self._symbols, symbol]
-        self._codes = {**self._codes, symbol: len(self._codes)}
-        extra = self.load_queue(day.session, [symbol])
-        return day.joined(extra)
+        symbols, codes = self._symbols, self._codes
+        self._symbols, self._codes = [*symbols, symbol], {**codes, symbol: len(codes)}
+        try:
+            return day.joined(self.load_queue(day.session, [symbol]))
+        except Exception:
+            self._symbols, self._codes = symbols, codes
+            raise
 
     def load_queue(self, session: TradingSession, symbols: Sequence[str] | None = None) -> StagedDay:
         """Read a session, derive its coarser bars and schedule every row; nothing is visible yet.

@@ -26,9 +26,8 @@ class RunStatistics:
 
     Attributes
     ----------
-    sessions, steps : int
-    wall_s : float
-        Seconds from the coordinator's start to its end; 0 while it runs.
+    sessions : int
+        Those that ended.
     """
 
     def __init__(self, symbols: Sequence[str], phases: Sequence[str]) -> None:
@@ -42,8 +41,8 @@ class RunStatistics:
         self._bars = np.zeros(len(self._symbols), dtype=np.int64)
         self._dropped = Dropped()
         self.sessions = 0
-        self.steps = 0
-        self.wall_s = 0.0
+        self._steps = 0
+        self._last_epoch = -1
 
     def add_phase(self, name: str, seconds: float) -> None:
         """Add to a phase's time."""
@@ -53,6 +52,8 @@ class RunStatistics:
         """Add what was visible of a session when it ended, or when the run stopped in it."""
         self.sessions += 1
         self._base = day.base
+        self._last_epoch = snapshot.epoch
+        self._steps += day.steps_by(snapshot.now_us)
         self._dropped = self._dropped + day.dropped
         self._symbols = snapshot.symbols
         self._bars = self._padded(self._bars) + snapshot.logs[day.base].visible
@@ -72,30 +73,45 @@ class RunStatistics:
         """Return the seconds spent in each phase over all sessions."""
         return {name: round(seconds, 6) for name, seconds in self._phases.items()}
 
-    def summary(self) -> dict[str, Any]:
-        """Return what `SystemManager.get_backtest_summary` describes."""
-        bars = self._rows.get(self._base, 0)
+    def summary(self, snapshot: Snapshot, wall_s: float) -> dict[str, Any]:
+        """Return what `SystemManager.get_backtest_summary` describes, by the instant of `snapshot`.
+
+        Cost: O(symbols) for the session that streams; what ended is summed up already.
+        """
+        rows, ranges = dict(self._rows), dict(self._gap_ranges)
+        missing = {kind: int(np.add.reduce(held)) for kind, held in self._missing.items()}
+        steps = self._steps
+        if snapshot.day is not None and snapshot.epoch != self._last_epoch:
+            steps += snapshot.day.steps_by(snapshot.now_us)
+            for kind, log in snapshot.logs.items():
+                rows[kind] = rows.get(kind, 0) + log.rows
+                gaps = snapshot.gaps(kind)
+                if gaps is not None:
+                    # The ufunc itself: every delta pays for this, and the method costs thrice as much for few symbols.
+                    ranges[kind] = ranges.get(kind, 0) + int(np.add.reduce(gaps.visible))
+                    missing[kind] = missing.get(kind, 0) + int(np.add.reduce(gaps.missing))
+        bars = rows.get(snapshot.base, 0)
         return {
             "sessions": self.sessions,
-            "symbols": len(self._symbols),
-            "steps": self.steps,
+            "symbols": len(snapshot.symbols),
+            "steps": steps,
             "bars": bars,
-            "rows": dict(self._rows),
-            "wall_seconds": round(self.wall_s, 6),
-            "bars_per_second": round(bars / self.wall_s) if self.wall_s else None,
+            "rows": rows,
+            "wall_seconds": round(wall_s, 6),
+            "bars_per_second": round(bars / wall_s) if wall_s else None,
             "phase_seconds": self.phase_seconds(),
             "rows_outside_session": self._dropped.outside_session,
             "rows_off_grid": self._dropped.off_grid,
             "rows_duplicate": self._dropped.duplicate,
-            "gap_ranges": dict(self._gap_ranges),
-            "missing_bars": {kind: int(np.sum(missing)) for kind, missing in self._missing.items()},
+            "gap_ranges": ranges,
+            "missing_bars": missing,
         }
 
-    def by_symbol(self) -> list[tuple[str, int, int, float | None]]:
-        """Return symbol, base bars, missing base bars and quality in percent over all sessions, worst quality first."""
+    def by_symbol(self) -> list[tuple[str, int, int | None, float | None]]:
+        """Return symbol, base bars, missing ones and quality in percent, worst first; None where quality is off."""
         missing = self._missing.get(self._base)
         if missing is None:
-            return [(symbol, int(bars), 0, None) for symbol, bars in zip(self._symbols, self._bars, strict=True)]
+            return [(symbol, int(bars), None, None) for symbol, bars in zip(self._symbols, self._bars, strict=True)]
         quality = quality_percent(missing, self._expected[self._base])
         order = np.lexsort((np.arange(len(quality)), quality))
         return [

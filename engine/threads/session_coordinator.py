@@ -14,9 +14,10 @@ from typing import Any
 
 from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession
-from mismartera.engine.time.clock import Pacer
+from mismartera.engine.time.clock import Pacer, Stopwatch
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import StateError
@@ -97,12 +98,19 @@ class SessionCoordinator(EngineThread):
         self.statistics = RunStatistics(parts.data.symbols, PHASES)
         self.hooks = hooks
         self.error: BaseException | None = None
+        self._watch: Stopwatch | None = None
+        self._wall_s: float | None = None
+
+    def summary(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what the run did by the instant of `snapshot`; see `SystemManager.get_backtest_summary`."""
+        running_s = 0.0 if self._watch is None else self._watch.elapsed_s
+        return self.statistics.summary(snapshot, running_s if self._wall_s is None else self._wall_s)
 
     def work(self) -> None:
         """Take every session of the window through its phases, until the end, a stop, or an error."""
         self._running = True
         _LOG.info("[SESSION_FLOW] 3: SessionCoordinator.run() - Thread started")
-        watch = self._parts.time.stopwatch()
+        self._watch = self._parts.time.stopwatch()
         try:
             for session in self._sessions:
                 if self._halt.is_set() or not self._run_session(session):
@@ -119,9 +127,9 @@ class SessionCoordinator(EngineThread):
                 self._closed = True
                 for call, _ in self._calls:
                     call.cancel()
-            self.statistics.wall_s = watch.elapsed_s
+            self._wall_s = self._watch.elapsed_s
             self._running = False
-        _LOG.info("[SESSION_FLOW] 3: Complete - %d sessions in %.3fs", self.statistics.sessions, self.statistics.wall_s)
+        _LOG.info("[SESSION_FLOW] 3: Complete - %d sessions in %.3fs", self.statistics.sessions, self._wall_s)
 
     def halt(self) -> None:
         """Ask the run to stop after the step it is in."""
@@ -218,7 +226,6 @@ class SessionCoordinator(EngineThread):
                 return False
             parts.time.advance_to(us)
             snapshot = parts.data.consume_queue(us)
-            self.statistics.steps += 1
             if not parts.analyses.idle:
                 parts.analyses.step(snapshot)
             for told in hooks:

@@ -303,7 +303,7 @@ def do_command(**_):
         ("do symbol=A=B symbol=", "do --symbol=A=B --symbol="),
         ("do --columns symbol=theirs a", "do --columns symbol=theirs a"),
         ("do --columns=x symbol=A", "do --columns=x --symbol=A"),
-        ("do nothing=1 =x", "do nothing=1 =x"),
+        ("do 1=1 =x", "do 1=1 =x"),
         ("do -- debug=true", "do -- debug=true"),
         ("--flag do debug=true", "--flag do --debug"),
         ("unknown debug=true", "unknown debug=true"),
@@ -336,3 +336,11 @@ def test_words_lead_to_a_command():
 def test_the_command_line_offers_the_shell(capsys):
     assert main(["shell", "--help"]) == 0
     assert "mismartera shell session.json" in capsys.readouterr().out
+
+
+def test_a_key_that_is_no_option_is_told_and_nothing_is_written(world):
+    script = "system start session.json\nsystem wait\nsystem export-status cmplete=true\n"
+    code, printed = run_script(world, script)
+    assert code == 1
+    assert "error: no such option '--cmplete'" in printed
+    assert not (world / "cmplete=true.json").exists()

@@ -58,16 +58,16 @@ def test_events_equal_the_files(catalog, asked):
 
 
 def test_the_last_date_is_the_session(asked):
-    dates = "SELECT list(DISTINCT session_date ORDER BY session_date) AS dates FROM {}"
-    assert asked.query(dates.format("session_bars")).to_pylist() == [{"dates": DATES[-1:]}]
-    assert asked.query(dates.format("historical_bars")).to_pylist() == [{"dates": DATES[:-1]}]
+    dates = "SELECT DISTINCT session_date FROM {} ORDER BY 1"
+    assert asked.query(dates.format("session_bars")).column(0).to_pylist() == DATES[-1:]
+    assert asked.query(dates.format("historical_bars")).column(0).to_pylist() == DATES[:-1]
 
 
 def test_another_date_may_be_the_session(catalog):
     with open_catalog(catalog, session_date=dt.date(2025, 6, 27)) as session:
-        dates = "SELECT list(DISTINCT session_date ORDER BY session_date) AS dates FROM {}"
-        assert session.query(dates.format("session_bars")).to_pylist() == [{"dates": DATES[2:3]}]
-        assert session.query(dates.format("bars")).to_pylist() == [{"dates": DATES[:3]}]
+        dates = "SELECT DISTINCT session_date FROM {} ORDER BY 1"
+        assert session.query(dates.format("session_bars")).column(0).to_pylist() == DATES[2:3]
+        assert session.query(dates.format("bars")).column(0).to_pylist() == DATES[:3]
 
 
 @pytest.mark.parametrize(

@@ -128,18 +128,20 @@ WITH t AS (SELECT getenv('HOME') AS home) SELECT 1
 DESCRIBE SELECT getenv('HOME')
 SUMMARIZE SELECT getenv('HOME')
 EXPLAIN SELECT * FROM read_text('/etc/passwd')
+EXPLAIN ANALYZE SELECT count(*) FROM bars
+SELECT string_agg(symbol, ',') FROM bars
+SELECT list(close) FROM bars
+SELECT sum(length(a||b)) FROM (SELECT string_agg('a','') a FROM range(99)), (SELECT range::text b FROM range(99)) r
+WITH RECURSIVE r AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM r) SELECT max(length(s)) FROM r
+WITH RECURSIVE r AS (SELECT [1] AS l UNION ALL SELECT list_concat(l, l) FROM r) SELECT max(len(l)) FROM r
 """.strip().splitlines()
 
 ENDLESS = [
     "SELECT count(*) FROM bars a, bars b, bars c, bars d",
     "SELECT count(*) FROM range(1000000000) a, range(1000000000) b",
     "WITH RECURSIVE r AS (SELECT 1 AS i UNION ALL SELECT i + 1 FROM r) SELECT count(*) FROM r",
-    "WITH RECURSIVE r AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM r) SELECT max(length(s)) FROM r",
-    "WITH RECURSIVE r AS (SELECT [1] AS l UNION ALL SELECT list_concat(l, l) FROM r) SELECT max(len(l)) FROM r",
     "SELECT max(i) FROM range(1000000000000) t(i)",
     "SELECT sum(a.i * b.i) FROM range(10000000) a(i) JOIN range(10000000) b(i) ON a.i < b.i",
-    "SELECT list(i) FROM range(1000000000) t(i)",
-    "SELECT string_agg(i::VARCHAR, ',') FROM range(1000000000) t(i)",
     "SELECT count(DISTINCT hash(i)) FROM range(10000000000) t(i)",
     "SELECT * FROM range(1000000000) t(i) ORDER BY hash(i)",
     "SELECT * FROM range(1000000000)",

@@ -357,3 +357,28 @@ def test_a_failed_export_keeps_the_file_that_was_there(
         system.export_status(target)
     assert target.read_text() == "older"
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["a.json"]
+
+
+def test_the_summary_counts_what_the_snapshot_shows(tmp_path: Path) -> None:
+    rows = minutes("A", "2024-07-02T09:30-04:00", 390, without=(5,)) + minutes("A", "2024-07-03T09:30-04:00", 210)
+    system = make_system(tmp_path, rows, "2024-07-02", "2024-07-03")
+    seen = {}
+
+    def look(_: int) -> None:
+        summary = system.get_backtest_summary()
+        seen[summary["steps"]] = summary
+
+    system.hooks.stepped.append(look)
+    system.run()
+    assert sorted(seen) == list(range(1, 601))
+    assert [seen[step]["bars"] for step in (1, 5, 6, 7, 390, 391, 600)] == [1, 5, 5, 6, 389, 390, 599]
+    assert [seen[step]["missing_bars"]["1m"] for step in (5, 6, 391)] == [0, 1, 1]
+    assert [seen[step]["sessions"] for step in (390, 391)] == [0, 1]
+    assert system.get_backtest_summary() | {"sessions": 1} == seen[600] | {
+        name: system.get_backtest_summary()[name] for name in ("wall_seconds", "bars_per_second", "phase_seconds")
+    }
+
+
+def test_an_export_before_the_start_is_dated_by_the_engines_clock(tmp_path: Path) -> None:
+    system = make_system(tmp_path, minutes("A", "2024-07-03T09:30-04:00", 3), "2024-07-03")
+    assert system.system_info()["_metadata"]["generated_at"] == "2024-07-03T00:00:00-04:00"

@@ -30,6 +30,8 @@ class GapView:
         Ranges that show by now.
     missing : int64 array, one entry per symbol code
         Bars missing by now.
+    all_ranges, all_missing : int
+        Those of all symbols together.
     """
 
     columns: GapColumns
@@ -37,13 +39,17 @@ class GapView:
     expected: int
     visible: Ints
     missing: Ints
+    all_ranges: int
+    all_missing: int
 
     @classmethod
     def at(cls, columns: GapColumns, grid: BucketGrid, now_us: int) -> GapView:
         """Return the view at `now_us`. Cost: O(ranges of the day)."""
         expected = grid.expected_at(now_us)
         visible = columns.visible_at(expected)
-        return cls(columns, grid, expected, visible, columns.missing(visible, expected))
+        missing = columns.missing(visible, expected)
+        totals = int(np.add.reduce(visible)), int(np.add.reduce(missing))
+        return cls(columns, grid, expected, visible, missing, *totals)
 
     def quality(self) -> Floats:
         """Return the quality of each symbol in percent, NaN while nothing is expected."""

@@ -97,12 +97,16 @@ class Snapshot:
         if columns is None:
             return None
         key = f"gaps {interval}"
+        mine: GapView | None = self.memo.get(key)
+        if mine is not None:
+            return mine
         grid = self.grids[interval]
         expected = grid.expected_at(self.now_us)
         # Between two closings of the interval every snapshot of the day has the same view.
         held: GapView | None = self.shared_memo.get(key)
         if held is None or held.expected != expected or held.columns is not columns:
             held = self.shared_memo[key] = GapView.at(columns, grid, self.now_us)
+        self.memo[key] = held
         return held
 
     def quality(self, interval: str) -> Floats:

@@ -46,7 +46,7 @@ class RunStatistics:
 
     def add_phase(self, name: str, seconds: float) -> None:
         """Add to a phase's time."""
-        self._phases[name] += seconds
+        self._phases[name] = round(self._phases[name] + seconds, 6)
 
     def add_session(self, day: StagedDay, snapshot: Snapshot) -> None:
         """Add what was visible of a session when it ended, or when the run stopped in it."""
@@ -61,7 +61,7 @@ class RunStatistics:
             self._rows[kind] = self._rows.get(kind, 0) + log.rows
             gaps = snapshot.gaps(kind)
             if gaps is not None:
-                self._gap_ranges[kind] = self._gap_ranges.get(kind, 0) + int(gaps.visible.sum())
+                self._gap_ranges[kind] = self._gap_ranges.get(kind, 0) + gaps.all_ranges
                 self._missing[kind] = self._padded(self._missing.get(kind, self._bars[:0])) + gaps.missing
                 self._expected[kind] = self._expected.get(kind, 0) + gaps.expected
 
@@ -71,7 +71,7 @@ class RunStatistics:
 
     def phase_seconds(self) -> dict[str, float]:
         """Return the seconds spent in each phase over all sessions."""
-        return {name: round(seconds, 6) for name, seconds in self._phases.items()}
+        return dict(self._phases)
 
     def summary(self, snapshot: Snapshot, wall_s: float) -> dict[str, Any]:
         """Return what `SystemManager.get_backtest_summary` describes, by the instant of `snapshot`.
@@ -87,9 +87,8 @@ class RunStatistics:
                 rows[kind] = rows.get(kind, 0) + log.rows
                 gaps = snapshot.gaps(kind)
                 if gaps is not None:
-                    # The ufunc itself: every delta pays for this, and the method costs thrice as much for few symbols.
-                    ranges[kind] = ranges.get(kind, 0) + int(np.add.reduce(gaps.visible))
-                    missing[kind] = missing.get(kind, 0) + int(np.add.reduce(gaps.missing))
+                    ranges[kind] = ranges.get(kind, 0) + gaps.all_ranges
+                    missing[kind] = missing.get(kind, 0) + gaps.all_missing
         bars = rows.get(snapshot.base, 0)
         return {
             "sessions": self.sessions,

@@ -12,20 +12,19 @@ import pyarrow as pa
 
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession
+from mismartera.engine.data.partition import EVENT_KINDS
 from mismartera.schemas.bars import TIMESTAMP
-from mismartera.schemas.errors import CalendarError, UnknownNameError
+from mismartera.schemas.errors import UnknownNameError
 from mismartera.schemas.exchanges import EXCHANGE_GROUPS
 from mismartera.schemas.interval import Interval
 
+from .catalog_sessions import CatalogSessions
 from .policy import PRIVATE_PREFIX
 from .safe import Database, Limits, as_pattern, quoted
 from .session import SqlSession
-from .views import Source, part
+from .views import Source, part, union
 
-_EVENTS = ("ticks", "quotes")
 _EXPECTED = f"{PRIVATE_PREFIX}expected"
-_DAY_US = 86_400_000_000
 
 
 def open_catalog(
@@ -64,21 +63,12 @@ def open_catalog(
     catalog.require()
     if exchange_group not in EXCHANGE_GROUPS:
         raise UnknownNameError("exchange group", exchange_group, sorted(EXCHANGE_GROUPS))
-    intervals = [kind for kind in catalog.kinds() if kind not in _EVENTS]
-    last = max((catalog.dates(kind)[-1] for kind in catalog.kinds()), default=dt.date.max)
-    date = session_date or max((catalog.dates(kind)[-1] for kind in intervals), default=last)
-    calendar = ExchangeCalendar(EXCHANGE_GROUPS[exchange_group], date, date)
+    intervals = [kind for kind in catalog.kinds() if kind not in EVENT_KINDS]
+    sessions = CatalogSessions(catalog, EXCHANGE_GROUPS[exchange_group])
+    date = session_date or sessions.last_date(intervals or catalog.kinds())
     limits = limits or Limits()
-    database = Database(limits, calendar.timezone.key, [catalog.root])
-    views = _Views(catalog, intervals, date, _session(calendar, date), calendar.timezone.key)
-    return SqlSession(database, limits, views.sources(), owns_database=True)
-
-
-def _session(calendar: ExchangeCalendar, date: dt.date) -> TradingSession | None:
-    try:
-        return calendar.session(date)
-    except CalendarError:
-        return None
+    database = Database(limits, sessions.timezone, [catalog.root])
+    return SqlSession(database, limits, _Views(catalog, intervals, date, sessions).sources(), owns_database=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +78,15 @@ class _Views:
     catalog: Catalog
     intervals: list[str]
     date: dt.date
-    session: TradingSession | None
-    timezone: str
+    sessions: CatalogSessions
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         if not self.intervals:
-            return {kind: lambda kind=kind: self._events(kind) for kind in _EVENTS}  # type: ignore[misc]
-        day = f"DATE '{self.date}'"
+            return {kind: lambda kind=kind: self._events(kind) for kind in EVENT_KINDS}  # type: ignore[misc]
         return {
-            "session_bars": lambda: self._bars(f"session_date = {day} AND date BETWEEN {day} - 1 AND {day} + 1"),
-            "historical_bars": lambda: self._bars(f"session_date < {day}"),
-            "bars": lambda: self._bars(f"session_date <= {day}"),
+            "session_bars": lambda: self._bars("="),
+            "historical_bars": lambda: self._bars("<"),
+            "bars": lambda: self._bars("<="),
             "ticks": lambda: self._events("ticks"),
             "quotes": lambda: self._events("quotes"),
             "gaps": self._gaps,
@@ -109,19 +97,28 @@ class _Views:
             "symbols": lambda: Source(select=part("symbols"), needs=("bars",)),
         }
 
-    def _bars(self, which: str) -> Source:
-        lengths = " ".join(f"WHEN '{kind}' THEN to_microseconds({Interval(kind).us})" for kind in self.intervals)
-        date = self._session_date("interval = '1d'")
+    def _bars(self, compared: str) -> Source:
+        """Return the bars whose session date compares so with the session's."""
         files = self._files("bars", "interval=*", "date=*")
-        # The condition speaks of the expression, not of its alias, so that partitions are ruled out by their date.
-        which = which.replace("session_date", date)
-        return Source(select=part("catalog_bars", files=files, session_date=date, lengths=lengths, which=which))
+        parts = []
+        for session_date, which in self.sessions.parts(self.intervals):
+            available_at = self.sessions.available_at(self.intervals, session_date)
+            # The condition speaks of the expression, not of its alias, so that partitions are ruled out by their date.
+            which = f"{which} AND {session_date} {compared} DATE '{self.date}'"
+            places = {"session_date": session_date, "available_at": available_at, "which": which}
+            parts.append(part("catalog_bars", files=files, **places))
+        return Source(select=union(parts), variables=self.sessions.closes)
 
     def _events(self, kind: str) -> Source:
         if kind not in self.catalog.kinds():
             return Source()
         files = self._files(kind, "date=*")
-        return Source(select=part("catalog_events", files=files, session_date=self._session_date("false")))
+        return Source(
+            select=union(
+                part("catalog_events", files=files, session_date=session_date, which=which)
+                for session_date, which in self.sessions.parts([kind])
+            )
+        )
 
     def _gaps(self) -> Source:
         select = part("catalog_gaps", expected=_EXPECTED, session_date=self.date)
@@ -133,13 +130,6 @@ class _Views:
     def _metrics(self) -> Source:
         return Source(select=part("session_metrics", base=self.intervals[0]), needs=("session_bars",))
 
-    def _session_date(self, is_label: str) -> str:
-        """Return the expression of a row's session: its partition's date, where a session lies within one UTC date."""
-        session = self.session
-        if session is None or session.open_us // _DAY_US == (session.close_us - 1) // _DAY_US:
-            return "date"
-        return f"CASE WHEN {is_label} THEN date ELSE CAST(timezone({quoted(self.timezone)}, timestamp) AS DATE) END"
-
     def _files(self, *folders: str) -> str:
         root = as_pattern(str(self.catalog.root.resolve()))
         return quoted("/".join([root, *folders, "[!._]*.parquet"]))
@@ -150,9 +140,10 @@ class _Views:
             [("interval", pa.string()), ("timestamp", TIMESTAMP), ("number", pa.int64()), ("segment", pa.int64())]
         )
         tables = [schema.empty_table()]
-        for kind in self.intervals if self.session is not None else ():
-            assert self.session is not None
-            grid = session_grid(self.session, Interval(kind))
+        session = self.sessions.session(self.date)
+        for kind in self.intervals if session is not None else ():
+            assert session is not None
+            grid = session_grid(session, Interval(kind))
             numbers = np.arange(grid.n_expected)
             columns = [
                 pa.repeat(kind, grid.n_expected),

@@ -16,7 +16,7 @@ from .errors import QueryError, QueryStoppedError
 from .policy import Query, check, too_long
 from .safe import Database, Limits
 from .tables import TABLES, suggestions
-from .views import Sources, create_view
+from .views import Sources, create_view, set_variables
 
 _BATCH_ROWS = 65_536
 _COLUMN = re.compile(r'Referenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
@@ -115,6 +115,8 @@ class SqlSession:
             for registered, table in source.arrow.items():
                 if registered != name or table.num_rows:  # an empty table is there already
                     connection.register(registered, table)
+            if source.variables is not None:
+                set_variables(connection, source.variables)
             if source.select:
                 create_view(connection, TABLES[name], source)
 

@@ -55,7 +55,7 @@ _BARS = """
 symbol       VARCHAR     -      the symbol
 interval     VARCHAR     -      length of the bar: 1s, 1m, 5m, 1h, 1d
 timestamp    TIMESTAMPTZ -      start of the bar; of a daily bar its date at 00:00 UTC
-session_date DATE        -      the trading session it belongs to; in a catalog the UTC date of its partition
+session_date DATE        -      the trading session it belongs to
 open         DOUBLE      price  first price
 high         DOUBLE      price  highest price
 low          DOUBLE      price  lowest price
@@ -65,7 +65,7 @@ generated    BOOLEAN     -      true where it was derived from a finer interval
 n_base       INTEGER     bars   base bars it is made of; NULL where a source does not tell
 n_expected   INTEGER     bars   base bars it would be made of without a gap; NULL where a source does not tell
 revision     INTEGER     -      0, then 1, 2, … for later values of one bar
-available_at TIMESTAMPTZ -      when it could first be known: the end of the bar, cut at the close where that is known
+available_at TIMESTAMPTZ -      when it could first be known: the end of the bar, or the close that cuts it short
 """
 
 TABLES: dict[str, Table] = {
@@ -73,7 +73,7 @@ TABLES: dict[str, Table] = {
     for table in (
         Table(
             "session_bars",
-            "a bar of the current session as it arrived, every revision of it; of a catalog, bars of its last date",
+            "a bar of the current session as it arrived, every revision of it; of a catalog, bars of its last session",
             _columns(_BARS),
         ),
         Table("historical_bars", "a bar of a session before the current one", _columns(_BARS)),

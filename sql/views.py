@@ -41,6 +41,15 @@ def create_view(connection: duckdb.DuckDBPyConnection, table: Table, source: Sou
     connection.complete()
 
 
+def set_variables(connection: duckdb.DuckDBPyConnection, row: pa.Table) -> None:
+    """Make the columns of a table of one row variables of this connection."""
+    connection.register("row", row)
+    for name in row.column_names:
+        connection.execute(f'SET VARIABLE "{name}" = (SELECT "{name}" FROM "row")')
+        connection.complete()
+    connection.unregister("row")
+
+
 def create_empty_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make every table an empty view of the database, which a connection's own views hide."""
     for table in TABLES.values():
@@ -62,6 +71,9 @@ class Source:
         The SELECT of its view; "" where `arrow` holds the table itself, or where it is empty.
     needs : tuple of str
         Tables the SELECT names.
+    variables : pyarrow.Table, optional
+        One row; the SELECT reads its columns with ``getvariable``. Unlike a join of the row it never turns a scan into
+        the side that is held in memory.
     is_exact : bool
         Whether the SELECT has the documented columns in their order and types, so that none is cast.
     """
@@ -69,6 +81,7 @@ class Source:
     arrow: Mapping[str, pa.Table] = field(default_factory=dict)
     select: str = ""
     needs: tuple[str, ...] = ()
+    variables: pa.Table | None = None
     is_exact: bool = False
 
 

@@ -27,6 +27,7 @@ from .partition import (
     read_schema,
     symbol_ranks,
     take,
+    timestamp_span,
     timestamps_us,
 )
 from .upsert import UpsertSummary, upsert
@@ -141,6 +142,18 @@ class Catalog:
             except ValueError:
                 continue  # likewise somebody else's
         return sorted(days)
+
+    def span(self, kind: str, date: dt.date) -> tuple[int, int] | None:
+        """Return the first and last timestamp of a partition, UTC microseconds, None if it has no rows.
+
+        Notes
+        -----
+        Reads the footers of its files, 0.1 ms each; the column of one whose footer does not tell. Raises
+        `CatalogError` if a file cannot be read.
+        """
+        files = data_files(partition_folder(self.root, normal_kind(kind), date))
+        spans = [span for span in map(timestamp_span, files) if span is not None]
+        return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
     def has(self, kind: str, start_date: dt.date, stop_date: dt.date) -> bool:
         """Return whether any partition of `kind` lies in ``[start_date, stop_date)``."""

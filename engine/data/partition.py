@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas  # noqa: F401 - pyarrow imports it in its first conversion, where a Ctrl-C would be lost
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -145,6 +146,21 @@ def groups_with(file: pq.ParquetFile, symbols: Collection[str]) -> list[int]:
                 continue
         kept.append(group)
     return kept
+
+
+def timestamp_span(path: Path) -> tuple[int, int] | None:
+    """Return the first and last timestamp of a file, UTC microseconds, from its footer where that tells them."""
+    file = open_file(path)
+    place = file.schema_arrow.get_field_index("timestamp")
+    groups = [file.metadata.row_group(group) for group in range(file.metadata.num_row_groups)]
+    found = [group.column(place).statistics for group in groups] if place >= 0 else []
+    told = [one for one in found if one is not None and one.has_min_max]
+    if place >= 0 and len(told) == len(groups):
+        ends = pa.array([end for one in told for end in (one.min, one.max)], file.schema_arrow.field(place).type)
+    else:
+        ends = read_columns(file, path, None, ["timestamp"]).column("timestamp")
+    limits = pc.min_max(ends.cast(BAR_SCHEMA.field("timestamp").type).cast(pa.int64())).as_py()
+    return None if limits["min"] is None else (limits["min"], limits["max"])
 
 
 def _read_file(path: Path, kind: str, symbols: Collection[str] | None) -> tuple[pa.Table, bool]:

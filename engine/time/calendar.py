@@ -104,6 +104,11 @@ class ExchangeCalendar:
         """The exchange's time zone."""
         return self._schedule.timezone
 
+    @property
+    def known(self) -> tuple[dt.date, dt.date]:
+        """First and last day the calendar can answer for."""
+        return bounds(self.group.calendar)
+
     def is_session(self, date: dt.date) -> bool:
         """Return whether the exchange trades on `date`; raises `CalendarError` for a date the calendar cannot know."""
         schedule = self._covering(date, date)

@@ -13,12 +13,17 @@ from polars.testing import assert_frame_equal
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
+from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
+from mismartera.schemas.config import parse_config
 from mismartera.schemas.errors import CatalogError, UnknownNameError
 from mismartera.sql.catalog import open_catalog
+from mismartera.sql.live import LiveSql
 
 from .conftest import SYMBOLS, frame
 
+HOURS = [(14, 0), (14, 30), (17, 30)]
+LATE = dt.datetime(2024, 11, 30, 0, 30, tzinfo=dt.UTC)
 DATES = [dt.date(2025, 6, day) for day in (25, 26, 27, 30)] + [dt.date(2025, 7, 1), dt.date(2025, 7, 2)]
 
 
@@ -134,6 +139,87 @@ def test_a_session_over_two_utc_dates_is_one_session(tmp_path):
         assert session.query("SELECT * FROM gaps").num_rows == 0
     assert found == [{"session_date": dt.date(2025, 1, day), "bars": 360} for day in (14, 15)]
     assert now == [{"bars": 360}]
+
+
+WHOLE = (
+    "SELECT symbol, interval, timestamp, session_date, open, high, low, close, volume, generated, n_base, n_expected, "
+    "revision, available_at FROM bars WHERE interval IN ({}) AND session_date >= '{}' ORDER BY ALL"
+)
+
+
+@pytest.mark.parametrize(
+    ("group", "start", "end", "interval", "extended"),
+    [
+        ("US_EQUITY", "2024-11-26", "2024-12-02", "1h", True),  # an early close, and after-hours past midnight UTC
+        ("US_EQUITY", "2025-03-06", "2025-03-11", "90m", True),  # the clocks change
+        ("JP_EQUITY", "2024-11-01", "2024-11-07", "1h", False),  # lunch, and half an hour longer from the 5th on
+        ("AU_EQUITY", "2024-12-20", "2024-12-27", "1h", False),  # opens the UTC date before, closes early
+    ],
+)
+def test_a_session_is_the_same_live(tmp_path, group, start, end, interval, extended):
+    """Stored bars belong to the session, and could be known at the instant, that the engine itself gives them."""
+    catalog, dates = Catalog(tmp_path), (dt.date.fromisoformat(start), dt.date.fromisoformat(end))
+    options = {"exchange_group": group, "interval": interval, "extended_hours": extended, "seed": 5, "missing": 0.1}
+    generate(catalog, ["A", "B"], *dates, daily=True, **options)
+    history = [{"interval": interval, "trailing_days": 2}, {"interval": "1d", "trailing_days": 2}]
+    told = {"symbols": ["A", "B"], "streams": [interval], "derived_intervals": [], "historical": {"data": history}}
+    document = {
+        "session_name": "same",
+        "exchange_group": group,
+        "backtest_config": {"start_date": end, "end_date": end},
+        "session_data_config": told | {"extended_hours": extended},
+    }
+    system = SystemManager(parse_config(document), catalog)
+    system.run()
+    query = WHOLE.format(f"'{interval}', '1d'", system.snapshot.history.intervals[interval].days[0].date)
+    live = frame(LiveSql(system.sql_facts).query(query, system.snapshot))
+    with open_catalog(tmp_path, exchange_group=group) as session:
+        found = frame(session.query(query))
+    today = (pl.col("session_date") == dates[1]) & (pl.col("interval") == "1d")  # stored, but not streamed
+    assert found.filter(today)["available_at"].unique().len() == 1
+    assert_frame_equal(found.filter(~today), live)
+    assert live["session_date"].n_unique() == 3
+
+
+def test_bars_are_known_at_the_end_or_at_the_close(tmp_path):
+    """By hand: the day after Thanksgiving, 29 November 2024, trading ends at 13:00."""
+    rows = [("1h", dt.datetime(2024, 11, 29, hour, minute, tzinfo=dt.UTC)) for hour, minute in HOURS]
+    rows.append(("1d", dt.datetime(2024, 11, 29, tzinfo=dt.UTC)))
+    for kind, at in rows:
+        values = dict.fromkeys(BAR_SCHEMA.names[2:6], 1.0) | {"symbol": "A", "timestamp": at, "volume": 1}
+        Catalog(tmp_path).upsert(kind, pa.Table.from_pylist([values], schema=BAR_SCHEMA))
+    Catalog(tmp_path).upsert("1h", pa.Table.from_pylist([values | {"timestamp": LATE}], schema=BAR_SCHEMA))
+    with open_catalog(tmp_path) as session:
+        found = session.query(
+            "SELECT interval, strftime(timestamp, '%d %H:%M') AS start, strftime(available_at, '%d %H:%M') AS known, "
+            "CAST(session_date AS VARCHAR) AS session FROM session_bars ORDER BY interval, timestamp"
+        )
+    assert [tuple(row.values()) for row in found.to_pylist()] == [
+        ("1d", "28 19:00", "29 13:00", "2024-11-29"),
+        ("1h", "29 09:00", "29 09:30", "2024-11-29"),  # the pre-market ends at the open
+        ("1h", "29 09:30", "29 10:30", "2024-11-29"),
+        ("1h", "29 12:30", "29 13:00", "2024-11-29"),
+        ("1h", "29 19:30", "29 20:00", "2024-11-29"),  # 00:30 UTC of the day after
+    ]
+
+
+def test_rows_past_midnight_utc_are_read_with_their_session(tmp_path):
+    """A query for one session opens its two partitions, and none where no row lies past midnight."""
+    generate(Catalog(tmp_path), ["A"], dt.date(2024, 12, 2), dt.date(2024, 12, 6), extended_hours=True, ticks=True)
+    with open_catalog(tmp_path) as session:
+        assert session.query("SELECT DISTINCT session_date FROM session_bars").column(0).to_pylist() == [
+            dt.date(2024, 12, 6)
+        ]
+        for table in ("bars", "ticks"):
+            query = f"SELECT count(*) AS n FROM {table} WHERE session_date = '2024-12-04'"
+            plan = session.query(f"EXPLAIN {query}").column("explain_value")[0].as_py()
+            assert re.findall(r"Scanning Files: (\d+/\d+)", plan) in (["1/6", "1/6"], ["1/5"])
+        found = session.query(
+            "SELECT session_date, count(*) AS n FROM bars WHERE hour(timestamp) >= 19 GROUP BY ALL ORDER BY ALL"
+        ).to_pylist()
+    stamps = stored(tmp_path, "bars/interval=1m")["timestamp"].dt.convert_time_zone("America/New_York")
+    evening = stamps.filter(stamps.dt.hour() >= 19).dt.date().value_counts().sort("timestamp")
+    assert [(row["session_date"], row["n"]) for row in found] == evening.rows()
 
 
 def test_no_catalog_and_no_exchange_are_told(tmp_path, catalog):

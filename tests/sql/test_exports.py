@@ -72,8 +72,8 @@ def test_rows_equal_the_json_s_own(run):
 def test_one_session_is_the_same_three_ways(run):
     query = (
         "SELECT symbol, interval, timestamp, session_date, open, high, low, close, volume, generated, n_base, "
-        "n_expected, revision, available_at FROM bars WHERE interval = '1m' AND available_at <= '2025-07-02 11:07' "
-        "AND session_date >= '2025-06-30' ORDER BY ALL"
+        "n_expected, revision, available_at FROM bars WHERE interval IN ('1m', '1d') "
+        "AND available_at <= '2025-07-02 11:07' AND session_date >= '2025-06-30' ORDER BY ALL"
     )
     answers = [frame(LiveSql(run.system.sql_facts).query(query, run.system.snapshot))]
     for form in FORMS:

@@ -27,6 +27,7 @@ class TradingSession:
         Regular trading, ascending; a lunch break makes two.
     extended : tuple of (start_us, stop_us)
         Pre-market and after-hours trading, ascending, outside the regular open and close; empty where there is none.
+        After an early close they end at `ExchangeGroup.early_extended_stop`.
     is_early_close : bool
         Whether the exchange closes before its regular time.
     timezone : str
@@ -191,7 +192,7 @@ class ExchangeCalendar:
         )
 
     def _build(self, schedule: Schedule, first: int, stop: int) -> list[TradingSession]:
-        zone, hours = schedule.timezone, self.group.extended
+        zone, hours, late = schedule.timezone, self.group.extended, self.group.early_extended_stop
         rows = slice(first, stop)
         sessions = []
         for date, open_us, close_us, (pause_us, resume_us), is_early in zip(
@@ -206,7 +207,8 @@ class ExchangeCalendar:
             segments = ((open_us, pause_us), (resume_us, close_us)) if has_break else ((open_us, close_us),)
             extended: tuple[Segment, ...] = ()
             if hours is not None:
-                around = ((local_us(date, hours[0], zone), open_us), (close_us, local_us(date, hours[1], zone)))
+                ends = late if is_early and late is not None else hours[1]
+                around = ((local_us(date, hours[0], zone), open_us), (close_us, local_us(date, ends, zone)))
                 extended = tuple(segment for segment in around if segment[0] < segment[1])
             sessions.append(TradingSession(date, segments, extended, is_early, zone.key))
         return sessions

@@ -24,7 +24,7 @@ from mismartera.schemas.config import parse_config
 from .naive import Day, Row, Session, length_us
 
 US_DAY, US_EARLY = (("09:30", "16:00"),), (("09:30", "13:00"),)
-AROUND_DAY, AROUND_EARLY = (("04:00", "09:30"), ("16:00", "20:00")), (("04:00", "09:30"), ("13:00", "20:00"))
+AROUND_DAY, AROUND_EARLY = (("04:00", "09:30"), ("16:00", "20:00")), (("04:00", "09:30"), ("13:00", "17:00"))
 HK_DAY, HK_HALF = (("09:30", "12:00"), ("13:00", "16:00")), (("09:30", "12:00"),)
 
 

@@ -22,8 +22,8 @@ from mismartera.sql.live import LiveSql
 
 from .conftest import SYMBOLS, frame
 
-HOURS = [(14, 0), (14, 30), (17, 30)]
-LATE = dt.datetime(2024, 11, 30, 0, 30, tzinfo=dt.UTC)
+HOURS = [(14, 0), (14, 30), (17, 30), (21, 30)]
+LATE = dt.datetime(2024, 11, 28, 0, 30, tzinfo=dt.UTC)
 DATES = [dt.date(2025, 6, day) for day in (25, 26, 27, 30)] + [dt.date(2025, 7, 1), dt.date(2025, 7, 2)]
 
 
@@ -182,7 +182,7 @@ def test_a_session_is_the_same_live(tmp_path, group, start, end, interval, exten
 
 
 def test_bars_are_known_at_the_end_or_at_the_close(tmp_path):
-    """By hand: the day after Thanksgiving, 29 November 2024, trading ends at 13:00."""
+    """By hand: the day after Thanksgiving, 29 November 2024, trading ends at 13:00 and after-hours at 17:00."""
     rows = [("1h", dt.datetime(2024, 11, 29, hour, minute, tzinfo=dt.UTC)) for hour, minute in HOURS]
     rows.append(("1d", dt.datetime(2024, 11, 29, tzinfo=dt.UTC)))
     for kind, at in rows:
@@ -192,14 +192,15 @@ def test_bars_are_known_at_the_end_or_at_the_close(tmp_path):
     with open_catalog(tmp_path) as session:
         found = session.query(
             "SELECT interval, strftime(timestamp, '%d %H:%M') AS start, strftime(available_at, '%d %H:%M') AS known, "
-            "CAST(session_date AS VARCHAR) AS session FROM session_bars ORDER BY interval, timestamp"
+            "CAST(session_date AS VARCHAR) AS session FROM bars ORDER BY interval, timestamp"
         )
     assert [tuple(row.values()) for row in found.to_pylist()] == [
         ("1d", "28 19:00", "29 13:00", "2024-11-29"),
+        ("1h", "27 19:30", "27 20:00", "2024-11-27"),  # 00:30 UTC of Thanksgiving, which has no session
         ("1h", "29 09:00", "29 09:30", "2024-11-29"),  # the pre-market ends at the open
         ("1h", "29 09:30", "29 10:30", "2024-11-29"),
         ("1h", "29 12:30", "29 13:00", "2024-11-29"),
-        ("1h", "29 19:30", "29 20:00", "2024-11-29"),  # 00:30 UTC of the day after
+        ("1h", "29 16:30", "29 17:00", "2024-11-29"),
     ]
 
 

@@ -120,10 +120,19 @@ def test_a_regular_session_with_extended_hours(us: ExchangeCalendar) -> None:
     assert session.breaks() == ()
 
 
-def test_an_early_close_begins_after_hours_early(us: ExchangeCalendar) -> None:
-    session = us.session(D(2025, 7, 3))
-    assert session.is_early_close
-    assert session.close_us == new_york("2025-07-03", "13:00")
+def test_an_early_close_begins_and_ends_after_hours_early(us: ExchangeCalendar) -> None:
+    for day in ("2025-07-03", "2024-11-29", "2024-12-24"):
+        session = us.session(D.fromisoformat(day))
+        assert session.is_early_close
+        assert session.close_us == new_york(day, "13:00")
+        assert session.extended[0] == (new_york(day, "04:00"), new_york(day, "09:30"))
+        assert session.extended[1] == (new_york(day, "13:00"), new_york(day, "17:00"))
+        assert session.day_stop_us == new_york(day, "17:00")
+
+
+def test_after_hours_end_as_ever_where_no_earlier_end_is_told() -> None:
+    group = ExchangeGroup("SAME", "XNYS", (dt.time(4), dt.time(20)))
+    session = ExchangeCalendar(group, D(2025, 7, 1), D(2025, 7, 3)).session(D(2025, 7, 3))
     assert session.extended[1] == (new_york("2025-07-03", "13:00"), new_york("2025-07-03", "20:00"))
 
 

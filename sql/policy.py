@@ -83,6 +83,8 @@ def check(text: str, kinds: list[str], serialise: Callable[[str], str]) -> Query
         if begin is None:
             raise QueryRefusedError("EXPLAIN takes no options here: expected EXPLAIN and a SELECT")
         inner = check(text[begin.end() :], ["SELECT"], serialise)
+        if inner.lists_tables:
+            raise QueryRefusedError("there is nothing to explain in SHOW TABLES: expected EXPLAIN and a SELECT")
         return Query(text, inner.tables)
     if kinds[0] != "SELECT":
         named = kinds[0].replace("_", " ") if kinds[0] != "MULTI" else "a statement of several, such as PIVOT,"
@@ -107,7 +109,8 @@ def _check_tree(text: str, tree: Any) -> Query:
     if taken:
         raise QueryRefusedError(f"{taken[0]!r} may not be the name of a WITH query: expected a plain, free one")
     tables: set[str] = set()
-    growth, lists_tables, recursive = 0, False, False
+    growth, recursive = 0, False
+    lists_tables = _is_show_tables(tree)
     for node in nodes:
         kind = node.get("type")
         if kind == "BASE_TABLE":
@@ -116,8 +119,8 @@ def _check_tree(text: str, tree: Any) -> Query:
             recursive = True
         elif kind == "TABLE_FUNCTION":
             _check_table_function(node["function"])
-        elif kind == "SHOW_REF" and node.get("show_type") not in ("DESCRIBE", "SUMMARY"):
-            lists_tables = True
+        elif kind == "SHOW_REF" and not lists_tables:
+            _check_show(node)
         elif kind in ("PARAMETER", "VALUE_PARAMETER"):
             raise QueryRefusedError("parameters such as ? and $1 have no values here: write the values out")
         if "function_name" in node and not node.get("is_table_function"):
@@ -149,6 +152,27 @@ def _cte_names(node: Mapping[str, Any]) -> Iterator[str]:
         yield from (entry["key"] for entry in held.get("map", []))
     if node.get("type") == "RECURSIVE_CTE_NODE":
         yield str(node.get("cte_name", ""))
+
+
+def _is_show_tables(tree: Any) -> bool:
+    """Return whether the statement is SHOW TABLES alone, or another way to ask for the same list."""
+    shown = tree[0]["node"].get("from_table") or {}
+    return shown.get("type") == "SHOW_REF" and shown.get("table_name") in ('"tables"', "__show_tables_expanded")
+
+
+def _check_show(node: Mapping[str, Any]) -> None:
+    if node.get("show_type") in ("DESCRIBE", "SUMMARY") and node.get("query") is not None:
+        return
+    name = str(node.get("table_name") or "").strip('"')
+    if name.lower() in TABLES:
+        raise QueryRefusedError(f"SHOW {name} is refused: DESCRIBE {name} lists its columns")
+    if name.lower() in ("tables", "__show_tables_expanded"):
+        raise QueryRefusedError("SHOW TABLES is a statement of its own: it cannot be a part of another")
+    told = f"SHOW {name.upper()}" if re.fullmatch(r"[A-Za-z][A-Za-z_]*", name) else "this SHOW"
+    raise QueryRefusedError(
+        f"{told} is refused: of the database only its tables are shown, by SHOW TABLES, and their columns, by DESCRIBE",
+        hint=_HINT,
+    )
 
 
 def _check_table(node: Mapping[str, Any], own: set[str]) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from mismartera.schemas.errors import StateError, UnknownNameError
 
 from .errors import QueryError, QueryStoppedError
+from .messages import one_line
 from .policy import Query, check, too_long
 from .safe import Database, Limits
 from .tables import TABLES, suggestions
@@ -132,7 +133,7 @@ class SqlSession:
             kinds = [_kind(statement) for statement in connection.extract_statements(text)]
             return check(text, kinds, lambda select: _serialised(connection, select))
         except duckdb.Error as error:
-            raise QueryError(_message(error), hint="'.schema TABLE' or --tables lists the columns") from error
+            raise QueryError(one_line(error), hint="'.schema TABLE' or --tables lists the columns") from error
 
     def _fetch(self, connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
         most = self._limits.rows
@@ -153,7 +154,7 @@ class SqlSession:
         return _plain_integers(pa.Table.from_batches(batches, schema=reader.schema))
 
     def _translated(self, error: Exception, query: Query) -> Exception:
-        text = _message(error)
+        text = one_line(error)
         if "INTERRUPT" in text:
             return QueryStoppedError(
                 f"the query reached its time limit of {self._limits.timeout_s:g} s and was stopped",
@@ -164,9 +165,9 @@ class SqlSession:
                 f"the query reached its memory limit of {self._limits.memory} and was stopped",
                 hint="narrow it, or allow more with --memory-limit",
             )
-        wrong = _COLUMN.search(text)
-        if wrong:
-            return UnknownNameError("column", wrong[1] or wrong[2], suggestions(query.tables))
+        wrong, columns = _COLUMN.search(text), suggestions(query.tables)
+        if wrong and columns:
+            return UnknownNameError("column", wrong[1] or wrong[2], columns)
         return QueryError(text, hint="'.schema TABLE' or --tables lists the columns")
 
 
@@ -183,7 +184,7 @@ def split_statements(text: str) -> list[str]:
     try:
         found = duckdb.extract_statements(text)
     except duckdb.Error as error:
-        raise QueryError(_message(error)) from error
+        raise QueryError(one_line(error)) from error
     return [statement.query.strip().rstrip(";") for statement in found]
 
 
@@ -199,15 +200,6 @@ def _serialised(connection: duckdb.DuckDBPyConnection, select: str) -> str:
     found: tuple[Any, ...] | None = connection.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
     connection.complete()
     return "" if found is None else str(found[0])
-
-
-def _message(error: Exception) -> str:
-    """Return DuckDB's message without its stack and its drawing of the place, in one line."""
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    at = next((place for place, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
-    told = " ".join(line.strip() for line in lines[:at])
-    near = lines[at].split(":", 1)[1].strip() if at < len(lines) and ":" in lines[at] else ""
-    return f"{told} in: {near}" if near else told
 
 
 def _plain_integers(table: pa.Table) -> pa.Table:

@@ -10,6 +10,7 @@ from mismartera.sql.errors import QueryError, QueryRefusedError, QueryStoppedErr
 from mismartera.sql.live import LiveSql
 from mismartera.sql.safe import Database, Limits
 from mismartera.sql.session import split_statements
+from mismartera.sql.tables import TABLES
 
 
 @pytest.fixture
@@ -50,6 +51,87 @@ def test_what_is_wrong_is_said(session, query, error, message):
     with pytest.raises(error, match=message) as caught:
         session.query(query)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        (
+            "SELECT list_transform([1], x -> x + 1)",
+            "Binder Error: the arrow of a lambda is refused: write lambda x: x + 1, not x -> x + 1",
+        ),
+        (
+            "SELECT (SELECT i FROM range(3) t(i))",
+            "Invalid Input Error: More than one row returned by a subquery used as an expression - scalar subqueries "
+            "can only return a single row.",
+        ),
+        (
+            "SELECT '1.1.1.1'::INET",
+            'Catalog Error: Type with name "INET" is not in the catalog: it is of the extension inet, and none is '
+            "loaded here",
+        ),
+        ("SELECT symbol FROM bars ORDER BY 'a'", "Binder Error: ORDER BY non-integer literal has no effect."),
+        (
+            "SELECT 1 // 0",
+            "Invalid Input Error: Division by zero in expression (1 // 0). Use TRY(...) to return NULL for this "
+            "expression.",
+        ),
+        (
+            "SELECT timestamp + 1 FROM bars",
+            "Binder Error: no function takes +(TIMESTAMP WITH TIME ZONE, INTEGER); the nearest is "
+            "+(left TIMESTAMP WITH TIME ZONE, right INTERVAL)",
+        ),
+        (
+            "SELECT quantile_cont(close) FROM bars",
+            "Binder Error: no function takes quantile_cont(DOUBLE); the nearest is "
+            "quantile_cont(x DOUBLE, quantile DOUBLE)",
+        ),
+        (
+            "SELECT close LIKE 'a' FROM bars",
+            "Binder Error: no function takes LIKE(DOUBLE, STRING); the nearest is "
+            "LIKE(string VARCHAR, pattern VARCHAR)",
+        ),
+        (
+            "SELECT strptime('a', '%Y')",
+            'Invalid Input Error: Could not parse string "a" according to format specifier "%Y" '
+            "Error: Expected a number",
+        ),
+        (
+            "SELECT foo FROM (SELECT 1 AS bar)",
+            'Binder Error: Referenced column "foo" not found in FROM clause! Candidate bindings: "bar"',
+        ),
+        ("SELECT 1\nFROM bars\nWHERE +", 'Parser Error: syntax error at or near "+" in: WHERE +'),
+    ],
+)
+def test_messages_are_a_line_without_advice_nobody_can_follow(session, query, message):
+    with pytest.raises(QueryError) as caught:
+        session.query(query)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("SHOW VARIABLES", "^SHOW VARIABLES is refused: of the database only its tables"),
+        ("SHOW DATABASES", "^SHOW DATABASES is refused"),
+        ("SHOW SCHEMAS", "^SHOW SCHEMAS is refused"),
+        ("SHOW timezone", "^SHOW TIMEZONE is refused"),
+        ("SHOW TABLES FROM memory", "^this SHOW is refused"),
+        ("SHOW bars", "^SHOW bars is refused: DESCRIBE bars lists its columns"),
+        ("SELECT count(*) FROM (SHOW TABLES)", "^SHOW TABLES is a statement of its own"),
+        ("FROM (SHOW DATABASES)", "^SHOW DATABASES is refused"),
+        ("EXPLAIN SHOW TABLES", "^there is nothing to explain in SHOW TABLES"),
+        ("EXPLAIN SHOW DATABASES", "^SHOW DATABASES is refused"),
+    ],
+)
+def test_show_tells_the_tables_and_nothing_else(session, query, message):
+    with pytest.raises(QueryRefusedError, match=message):
+        session.query(query)
+
+
+@pytest.mark.parametrize("query", ["SHOW TABLES", "show tables;", "SHOW ALL TABLES", "DESCRIBE"])
+def test_the_list_of_tables_is_asked_for_in_several_ways(session, query):
+    assert session.query(query).column("name").to_pylist() == list(TABLES)
 
 
 def test_the_rows_that_are_allowed_come(session):

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mismartera.schemas.errors import UnknownNameError
+
 from .answers import FORMATS, plot_answer, write_answer
 from .console import catalog_option, say, table
 
@@ -41,15 +43,17 @@ class Where:
     type=click.Path(path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Ask exports: a file, or a folder of them, replayed in their order; may be repeated.",
+    help="Ask exports: a file, or a folder of them, replayed in their order. May be repeated.",
 )
-@click.option("--as-of", type=int, metavar="SEQUENCE", help="Replay exports up to this sequence; by default all.")
-@click.option("--consumer", metavar="NAME", help="Whose exports, where there are those of several.")
+@click.option(
+    "--as-of", type=int, metavar="SEQUENCE", help="With --exports: replay them up to this number; by default all."
+)
+@click.option("--consumer", metavar="NAME", help="With --exports: whose, where they are those of several consumers.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="CONFIG",
-    help="Ask a live session: run this configuration over the catalog first.",
+    help="Ask a session: run this configuration over the catalog first.",
 )
 @click.option("--until", metavar="TIME", help="With --config: stop the run there, such as 2025-07-02T11:30.")
 @catalog_option
@@ -58,7 +62,7 @@ class Where:
     "session_date",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
-    help="With a catalog: the date of session_bars; by default the last one stored.",
+    help="With a catalog: the session that is the current one; by default the last one stored.",
 )
 @click.option(
     "--exchange",
@@ -67,12 +71,20 @@ class Where:
     metavar="GROUP",
     help="With a catalog: whose calendar tells which bars are expected.",
 )
-@click.option("--format", "form", type=click.Choice(FORMATS), help="Of the answer; by default as -o ends, else table.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write it there.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), help="Form of the answer; by default as FILE ends, else table."
+)
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write the answer there."
+)
 @click.option("--plot", metavar="COLUMN", help="Draw this column of the answer as a bar chart.")
-@click.option("--memory-limit", default="1GB", show_default=True, metavar="SIZE", help="What a query may hold.")
-@click.option("--timeout", default=30.0, show_default=True, metavar="SECONDS", help="When a query is stopped; 0 never.")
-@click.option("--max-rows", default=5_000_000, show_default=True, metavar="ROWS", help="Most rows of an answer; 0 any.")
+@click.option("--memory-limit", default="1GB", show_default=True, metavar="SIZE", help="Memory a query may take.")
+@click.option(
+    "--timeout", default=30.0, show_default=True, metavar="SECONDS", help="When a query is stopped; 0 for never."
+)
+@click.option(
+    "--max-rows", default=5_000_000, show_default=True, metavar="ROWS", help="Rows an answer may have; 0 for any."
+)
 @click.option("--tables", "show_tables", is_flag=True, help="Describe the tables and their columns, and stop.")
 @click.option("--examples", "show_examples", is_flag=True, help="List the ready queries, and stop.")
 def sql_command(
@@ -94,10 +106,14 @@ def sql_command(
     show_tables: bool,
     show_examples: bool,
 ) -> None:
-    """Ask a session, its exports or the catalog with SQL: the same tables, whichever it is.
+    """Ask the catalog, a session or its exports with SQL: the same tables, whichever it is.
 
-    QUERY is a SELECT, or the name of a ready query after an @. Without one, statements are read from a pipe, or typed
-    at a prompt. Queries only read: anything else is refused. Times are those of the exchange's zone.
+    By default the catalog is asked; with --exports it is exports, with --config the session of a configuration, which
+    is run first. --tables describes the tables.
+
+    QUERY is a SELECT, or several statements with a ';' after each, or a ready query by its name after an @. Without
+    QUERY they are read from a pipe, or typed at a prompt; a line .help there tells what else can be typed. Queries only
+    read: anything else is refused. Times are shown, and read, in the exchange's zone.
 
     \b
     Examples:
@@ -115,11 +131,12 @@ def sql_command(
         list_examples()
     if show_tables or show_examples:
         return
-    if exports and config:
-        raise click.UsageError("--exports and --config are two things to ask: name one")
-    limits = Limits(memory=memory_limit, timeout_s=timeout, rows=max_rows)
     date = None if session_date is None else session_date.date()
     where = Where(exports, as_of, consumer, config, until, catalog, date, exchange)
+    _check_options(where)
+    if plot is not None and (output is not None or form not in (None, "table")):
+        raise click.UsageError("--plot draws the answer: leave out --format and -o")
+    limits = Limits(memory=memory_limit, timeout_s=timeout, rows=max_rows)
     with open_session(where, limits) as session:
         if query is None and sys.stdin.isatty():
             from .sql_prompt import Prompt
@@ -128,6 +145,25 @@ def sql_command(
             return
         text = sys.stdin.read() if query is None else query
         _answer_all(session, text, form or "", output, plot)
+
+
+def _check_options(where: Where) -> None:
+    """Refuse options that would be of no effect on what is asked."""
+    if where.exports and where.config:
+        raise click.UsageError("--exports and --config are two things to ask: name one")
+    needs = {
+        "--as-of": (where.as_of, where.exports, "--exports"),
+        "--consumer": (where.consumer, where.exports, "--exports"),
+        "--until": (where.until, where.config, "--config"),
+        "--session": (
+            where.session_date,
+            not (where.exports or where.config),
+            "the catalog, not --exports or --config",
+        ),
+    }
+    for option, (value, fits, needed) in needs.items():
+        if value is not None and not fits:
+            raise click.UsageError(f"{option} goes with {needed}")
 
 
 @contextmanager
@@ -159,12 +195,32 @@ def open_session(where: Where, limits: Limits) -> Iterator[SqlSession]:
             yield session
 
 
-def expand(text: str) -> str:
-    """Return the SQL of a ready query for ``@name``, any other text as it is."""
+def expand(piece: str) -> str:
+    """Return the SQL of a ready query for ``@name``, any other statement as it is."""
     from mismartera.sql.examples import example
 
-    name = text.strip().rstrip(";")
-    return example(name[1:]).text if name.startswith("@") and name[1:].isidentifier() else text
+    return example(piece[1:].strip()).text if piece.startswith("@") else piece
+
+
+def run_command(line: str) -> bool:
+    """Run a dot command such as ``.schema bars``; return whether to go on."""
+    from mismartera.sql.script import COMMANDS, TYPED
+    from mismartera.sql.tables import TABLES
+
+    name, *arguments = line.split()
+    if name == ".tables":
+        table("", ["table", "a row is"], [(one.name, one.description) for one in TABLES.values()])
+    elif name == ".schema":
+        for unknown in sorted(set(arguments) - set(TABLES)):
+            raise UnknownNameError("table", unknown, sorted(TABLES))
+        describe_tables(tuple(arguments))
+    elif name == ".examples":
+        list_examples()
+    elif name == ".help":
+        table("", ["type", "to"], list((TYPED | COMMANDS).items()))
+    elif name not in (".quit", ".exit"):
+        raise UnknownNameError("command", name, list(COMMANDS))
+    return name not in (".quit", ".exit")
 
 
 def describe_tables(names: tuple[str, ...] = ()) -> None:
@@ -189,15 +245,23 @@ def list_examples() -> None:
 
 
 def _answer_all(session: SqlSession, text: str, form: str, output: Path | None, plot: str | None) -> None:
-    from mismartera.sql.session import split_statements
+    from mismartera.sql.script import split_script
 
-    statements = split_statements(expand(text))
-    if not statements:
+    pieces = split_script(text)
+    commands = [piece for piece in pieces if piece.startswith(".")]
+    if not pieces:
         raise click.UsageError("no query: write one, or name a ready one such as @worst_quality")
-    if len(statements) > 1 and (output is not None or form not in ("", "table")):
-        raise click.UsageError(f"{len(statements)} statements, but one file or stream to write: give one at a time")
-    for statement in statements:
-        answer = session.query(statement)
+    if output is not None or form not in ("", "table"):
+        if commands:
+            raise click.UsageError(f"{commands[0]} prints text to read: leave out --format and -o")
+        if len(pieces) > 1:
+            raise click.UsageError(f"{len(pieces)} statements, but one file or stream to write: give one at a time")
+    for piece in pieces:
+        if piece.startswith("."):
+            if not run_command(piece):
+                return
+            continue
+        answer = session.query(expand(piece))
         if plot is not None:
             plot_answer(answer, plot)
         else:

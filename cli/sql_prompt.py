@@ -8,23 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mismartera.schemas.errors import MismarteraError, UnknownNameError
+from mismartera.schemas.errors import MismarteraError
 
 from .answers import show_answer
-from .console import say, table
+from .console import say
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
     from mismartera.sql.session import SqlSession
 
-_COMMANDS = {
-    ".tables": "list the tables",
-    ".schema": "describe the columns of all tables, or of those named: .schema bars gaps",
-    ".examples": "list the ready queries; @name runs one",
-    ".help": "show this",
-    ".quit": "leave; so does Ctrl-D",
-}
 _KEYWORDS = """
 SELECT FROM WHERE GROUP BY ORDER LIMIT HAVING QUALIFY JOIN LEFT ASOF USING ON AS AND OR NOT IN BETWEEN LIKE IS NULL
 DISTINCT WITH UNION ALL CASE WHEN THEN ELSE END DESC ASC OVER PARTITION INTERVAL DESCRIBE SUMMARIZE EXPLAIN
@@ -45,7 +38,7 @@ class Prompt:
     def run(self) -> None:
         """Read from the terminal until ``.quit`` or Ctrl-D; Ctrl-C drops the line that is being typed."""
         reader = self._reader()
-        say("SQL over the session: statements end with ';', .help lists commands, Ctrl-D leaves")
+        say("Statements end with ';'. Type .tables to see what there is to ask, .help for more; Ctrl-D leaves.")
         while True:
             try:
                 text = reader.prompt("sql> ")
@@ -58,16 +51,16 @@ class Prompt:
 
     def answer(self, text: str) -> bool:
         """Answer what was typed, errors as lines; return whether to go on."""
-        words = text.split()
-        if not words:
-            return True
-        if words[0] in (".quit", ".exit"):
-            return False
+        from mismartera.sql.script import split_script
+
+        from .sql import expand, run_command
+
         try:
-            if words[0].startswith("."):
-                _command(words[0], words[1:])
-            else:
-                self._ask(text)
+            for piece in split_script(text):
+                if not piece.startswith("."):
+                    show_answer(self._session.query(expand(piece)))
+                elif not run_command(piece):
+                    return False
         except MismarteraError as error:
             click.echo(f"error: {error}", err=True)
             if error.hint:
@@ -75,14 +68,6 @@ class Prompt:
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
         return True
-
-    def _ask(self, text: str) -> None:
-        from mismartera.sql.session import split_statements
-
-        from .sql import expand
-
-        for statement in split_statements(expand(text)):
-            show_answer(self._session.query(statement))
 
     def _reader(self) -> PromptSession[str]:
         from prompt_toolkit import PromptSession
@@ -104,19 +89,16 @@ class Prompt:
 def words() -> Iterable[str]:
     """Return what the prompt completes: tables, columns, commands, ready queries, keywords."""
     from mismartera.sql.examples import examples
+    from mismartera.sql.script import COMMANDS
     from mismartera.sql.tables import TABLES, suggestions
 
-    return [*TABLES, *suggestions(TABLES), *_COMMANDS, *(f"@{name}" for name in examples()), *_KEYWORDS.split()]
-
-
-def is_whole(text: str) -> bool:
-    """Return whether a typed text is to be answered: a command, a ready query, or a statement with its semicolon."""
-    stripped = text.strip()
-    return not stripped or stripped[0] in ".@" or stripped.endswith(";")
+    return [*TABLES, *suggestions(TABLES), *COMMANDS, *(f"@{name}" for name in examples()), *_KEYWORDS.split()]
 
 
 def _bindings() -> Any:
     from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+
+    from mismartera.sql.script import is_whole
 
     bindings = KeyBindings()
 
@@ -129,22 +111,3 @@ def _bindings() -> Any:
             buffer.insert_text("\n")
 
     return bindings
-
-
-def _command(name: str, arguments: list[str]) -> None:
-    from mismartera.sql.tables import TABLES
-
-    from .sql import describe_tables, list_examples
-
-    if name == ".tables":
-        table("", ["table", "a row is"], [(one.name, one.description) for one in TABLES.values()])
-    elif name == ".schema":
-        for unknown in set(arguments) - set(TABLES):
-            raise UnknownNameError("table", unknown, sorted(TABLES))
-        describe_tables(tuple(arguments))
-    elif name == ".examples":
-        list_examples()
-    elif name == ".help":
-        table("", ["command", "does"], list(_COMMANDS.items()))
-    else:
-        raise UnknownNameError("command", name, list(_COMMANDS))

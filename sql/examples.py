@@ -33,5 +33,6 @@ def examples() -> dict[str, Example]:
 def example(name: str) -> Example:
     """Return a ready query; raises `UnknownNameError`, which lists them, for a name that is none."""
     if name not in examples():
-        raise UnknownNameError("ready query", name, sorted(examples()), hint="'mismartera sql --examples' shows them")
+        known = [f"@{one}" for one in examples()]
+        raise UnknownNameError("ready query", f"@{name}", known, hint="'mismartera sql --examples' shows them")
     return examples()[name]

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from mismartera.cli.chart import bar_chart
 from mismartera.cli.main import cli
-from mismartera.cli.sql_prompt import Prompt, is_whole, words
+from mismartera.cli.sql_prompt import Prompt, words
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.system.manager import SystemManager
@@ -111,6 +111,48 @@ def test_statements_from_a_pipe(ask, place):
     assert [line.strip() for line in out.splitlines() if line.strip() in "ab12"] == ["a", "1", "b", "2"]
 
 
+SCRIPT = """
+.tables
+SELECT count(*) -- ; not yet
+    AS seen
+FROM symbols;
+.schema gaps
+@worst_quality;
+  .help
+SELECT ';
+.tables' AS text;
+.quit
+SELECT 1 AS never;
+"""
+
+
+def test_dot_commands_and_ready_queries_are_lines_of_a_script(ask, place):
+    out = ask("--catalog", place / "catalog", stdin=SCRIPT).stdout
+    told = ["a row is", "seen", "gaps: a run of expected bars", "gap_count", "describe the columns", " text "]
+    assert sorted(map(out.index, told)) == list(map(out.index, told))
+    assert "never" not in out
+    assert "session_bars: " not in out
+
+
+def test_a_script_stops_at_its_first_error(ask, place):
+    result = ask("--catalog", place / "catalog", stdin="SELECT 1 AS one;\n.schema brs\nSELECT 2 AS two;", code=1)
+    assert "one" in result.stdout
+    assert "two" not in result.stdout
+    assert result.stderr.startswith("error: table 'brs' does not exist; did you mean 'bars'")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["@worst_qualty"], ["@worst_qualty;\nSELECT 1"], ["SELECT 1;\n@worst_qualty"], ["@worst_quality x"]]
+)
+def test_a_typo_in_a_ready_query_names_the_nearest(ask, place, arguments, capsys):
+    told = "does not exist; did you mean '@worst_quality'?"
+    assert told in ask(*arguments, "--catalog", place / "catalog", code=1).stderr
+    assert told in ask("--catalog", place / "catalog", stdin=arguments[0], code=1).stderr
+    with open_catalog(place / "catalog") as session:
+        assert Prompt(session).answer(arguments[0])
+    assert told in capsys.readouterr().err
+
+
 def test_a_ready_query_and_a_chart(ask, place):
     out = ask("@volume_profile", "--plot", "share", "--catalog", place / "catalog").stdout
     assert out.startswith("share\n09:30 █")
@@ -131,7 +173,14 @@ def test_tables_and_examples_are_told(ask):
         (["SELECT * FROM brs"], 1, "error: table 'brs' does not exist; did you mean 'bars'?"),
         (["SELECT opn FROM bars"], 1, "error: column 'opn' does not exist; did you mean 'open'?"),
         (["COPY bars TO 'x'"], 1, "error: COPY is refused"),
-        (["@worst"], 1, "error: ready query 'worst' does not exist"),
+        (["@worst"], 1, "error: ready query '@worst' does not exist"),
+        ([".table"], 1, "error: command '.table' does not exist; did you mean '.tables'?"),
+        (["SELECT 1\n.tables"], 1, "error: .tables stands in the midst of a statement"),
+        ([".tables", "--format", "csv"], 2, "error: .tables prints text to read"),
+        (["SELECT 1", "--plot", "x", "-o", "x.csv"], 2, "error: --plot draws the answer"),
+        (["SELECT 1", "--until", "2025-07-02T10:00"], 2, "error: --until goes with --config"),
+        (["SELECT 1", "--as-of", "2"], 2, "error: --as-of goes with --exports"),
+        (["SELECT 1", "--exports", "x", "--session", "2025-07-02"], 2, "error: --session goes with the catalog"),
         (["SELECT 1", "--plot", "x"], 1, "error: column of numbers 'x' does not exist"),
         (["SELECT 1", "-o", "x.doc"], 1, "error: format 'doc' does not exist"),
         (["SELECT 1; SELECT 2", "--format", "csv"], 2, "error: 2 statements, but one file"),
@@ -174,6 +223,7 @@ def test_the_prompt_answers_and_goes_on(place, capsys):
             ".schema gaps",
             ".help",
             "",
+            "SELECT 2 AS two;\n.tables",
             ".x",
         ):
             assert prompt.answer(text)
@@ -182,26 +232,12 @@ def test_the_prompt_answers_and_goes_on(place, capsys):
         assert not prompt.answer(".quit")
     out, err = capsys.readouterr()
     assert "one" in out
+    assert "two" in out
     assert "gaps: a run of expected bars that are missing" in out
     assert "session_bars: " not in out
-    assert "error: column 'nothing' does not exist" in err
+    assert 'error: Binder Error: Referenced column "nothing" was not found because the FROM clause is missing' in err
     assert "error: command '.x' does not exist" in err
     assert "error: table 'brs' does not exist; did you mean 'bars'" in err
-
-
-@pytest.mark.parametrize(
-    ("text", "whole"),
-    [
-        ("", True),
-        (".tables", True),
-        ("@worst_quality", True),
-        ("SELECT 1;", True),
-        ("SELECT 1", False),
-        ("SELECT\n1 ; ", True),
-    ],
-)
-def test_a_statement_ends_with_its_semicolon(text, whole):
-    assert is_whole(text) is whole
 
 
 def test_tables_columns_and_keywords_are_completed():

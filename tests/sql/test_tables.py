@@ -59,7 +59,7 @@ def test_the_ready_queries_are_those_promised():
     }  # fmt: skip
     assert set(examples()) == wanted
     assert all(one.description.endswith(".") for one in examples().values())
-    with pytest.raises(UnknownNameError, match="did you mean 'worst_quality'"):
+    with pytest.raises(UnknownNameError, match="did you mean '@worst_quality'"):
         example("worst_qualty")
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mismartera.engine.data.importer import ImportSummary
 
 _DATE = click.DateTime(["%Y-%m-%d"])
+_MOST_FILES = 10
 
 
 @click.group("data")
@@ -32,16 +33,22 @@ def data_group() -> None:
     """
 
 
-@data_group.command("import")
+@data_group.command("import", short_help="Import a file, or a folder of them.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--format",
     "form",
     type=click.Choice(["csv", "parquet", "lean"]),
     required=True,
-    help="How the source is written; csv may be gzipped or zipped.",
+    help="How PATH is written; csv may be gzipped or zipped.",
 )
-@click.option("--interval", default="1m", show_default=True, help="Length of the bars, such as 30s, 1m, 5m, 1h, 1d.")
+@click.option(
+    "--interval",
+    metavar="INTERVAL",
+    default="1m",
+    show_default=True,
+    help="Length of the bars, such as 30s, 1m, 5m, 1h, 1d.",
+)
 @click.option(
     "--kind",
     type=click.Choice(["bars", "ticks", "quotes"]),
@@ -50,21 +57,40 @@ def data_group() -> None:
     help="What the rows are.",
 )
 @click.option(
-    "--symbol", help="Whose rows they are, if the source has no symbol column. Of LEAN: import only this one."
+    "--symbol",
+    metavar="SYMBOL",
+    help="Whose rows they are, if PATH has no symbol column; a column that says otherwise is an error. Of lean: import "
+    "only this one.",
 )
-@click.option("--tz", help="Zone of time stamps that carry none.  [default: UTC; lean: America/New_York]")
+@click.option(
+    "--tz",
+    metavar="ZONE",
+    help="Zone of time stamps that carry none, such as America/New_York.  [default: UTC; lean: America/New_York]",
+)
 @click.option(
     "--stamp",
     type=click.Choice(["start", "end"]),
     default="start",
     show_default=True,
-    help="What the source's stamp of a bar marks; the catalog keeps the start.",
+    help="What the time stamp of a bar marks in PATH; the catalog keeps the start.",
 )
-@click.option("--delimiter", help="Of CSV; found out by default. Write $'\\t' for a tab.")
-@click.option("--columns", help='"theirs=ours,…", or ours by position, "-" for one to ignore.')
+@click.option(
+    "--delimiter",
+    metavar="CHARACTER",
+    help="What stands between the fields of csv, such as ';' or '\\t' (a tab). By default it is found out.",
+)
+@click.option(
+    "--columns",
+    metavar="COLUMNS",
+    help='Which column is which: "ticker=symbol,o=open,…" by the names in PATH, or "symbol,timestamp,open,…" by their '
+    "order; - in place of one of our names ignores a column. By default they are told by their usual names.",
+)
 @catalog_option
 def import_command(path: Path, form: Any, catalog: Path, **options: Any) -> None:
-    """Import a file, or a folder of them, into the catalog.
+    """Import PATH, a file or a folder of them, into the catalog.
+
+    Bars need the columns timestamp, open, high, low, close and volume; ticks timestamp, price, size and, if there is
+    one, exchange; quotes timestamp, bid, ask, bid_size and ask_size. A date and a time may stand in two columns.
 
     Rows are checked first: those that cannot be right go to a file in quarantine/ with the reason each, and the
     summary counts them. Importing again is safe: rows replace those of the same symbol and time, and what is
@@ -110,11 +136,15 @@ def _show_import(summary: ImportSummary, catalog: Path) -> None:
         ("partitions written", len(summary.partitions)),
     ]
     table(f"Imported into {catalog}", ["what", "count"], rows)
+    for file in summary.without_rows[:_MOST_FILES]:
+        say(f"no rows in {file}")
+    if len(summary.without_rows) > _MOST_FILES:
+        say(f"no rows in {len(summary.without_rows) - _MOST_FILES:,} files more")
     if summary.quarantine_path:
         say(f"quarantined rows, with a reason each: {summary.quarantine_path}")
 
 
-@data_group.command("list")
+@data_group.command("list", short_help="List what the catalog holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: a list of objects, instants in ISO 8601, UTC.")
 @catalog_option
 def list_command(as_json: bool, catalog: Path) -> None:
@@ -146,29 +176,47 @@ def _minute(instant: dt.datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M}"
 
 
-@data_group.command("generate")
-@click.option("--symbols", default="10", show_default=True, help="How many (SYM0001, …), or names: AAPL,MSFT,BRK.B")
-@click.option("--start", type=_DATE, required=True, help="First day, YYYY-MM-DD.")
-@click.option("--end", type=_DATE, required=True, help="Last day, included.")
-@click.option("--interval", default="1m", show_default=True, help="Length of the bars.")
-@click.option("--exchange-group", default="US_EQUITY", show_default=True, help="Whose calendar holds.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Another seed, another market.")
+@data_group.command("generate", short_help="Make up bars of whole sessions.")
+@click.option(
+    "--symbols",
+    metavar="N|A,B",
+    default="10",
+    show_default=True,
+    help="How many symbols (named SYM0001, …), or their names: AAPL,MSFT,BRK.B",
+)
+@click.option("--start", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day.")
+@click.option("--end", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day, included.")
+@click.option("--interval", metavar="INTERVAL", default="1m", show_default=True, help="Length of the bars.")
+@click.option(
+    "--exchange-group",
+    metavar="GROUP",
+    default="US_EQUITY",
+    show_default=True,
+    help="Exchanges whose days and hours hold, such as US_EQUITY, JP_EQUITY or HK_EQUITY.",
+)
+@click.option(
+    "--seed",
+    metavar="N",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The same seed makes the same bars; another one, others.",
+)
 @click.option(
     "--missing",
+    metavar="SHARE",
     type=click.FloatRange(0, 1, max_open=True),
     default=0.01,
     show_default=True,
-    help="Share of bars to leave out.",
+    help="Share of the bars to leave out.",
 )
 @click.option("--extended-hours", is_flag=True, help="Add sparse bars before the open and after the close.")
-@click.option("--daily", is_flag=True, help="Add the 1d bars made of them.")
+@click.option("--daily", is_flag=True, help="Add the 1d bars made of these bars.")
 @click.option("--ticks", is_flag=True, help="Add a few trades per bar.")
 @click.option("--quotes", is_flag=True, help="Add a few quotes per bar.")
 @catalog_option
 def generate_command(symbols: str, start: dt.datetime, end: dt.datetime, catalog: Path, **options: Any) -> None:
     """Make up sessions: plausible bars with gaps, holidays, early closes and lunch breaks where the exchange has them.
-
-    The same seed makes the same bars.
 
     \b
     Examples:
@@ -189,7 +237,7 @@ def generate_command(symbols: str, start: dt.datetime, end: dt.datetime, catalog
     table(f"Generated into {catalog}", ["what", "count"], rows)
 
 
-@data_group.command("verify")
+@data_group.command("verify", short_help="Check every file of the catalog.")
 @catalog_option
 @click.pass_context
 def verify_command(ctx: click.Context, catalog: Path) -> None:

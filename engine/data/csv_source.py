@@ -15,7 +15,7 @@ import polars as pl
 
 from mismartera.schemas.errors import ImportDataError
 
-from .options import OPTIONAL, ImportOptions, match_columns, require_columns
+from .options import OPTIONAL, ImportOptions, match_columns, require_columns, require_own
 from .stamps import resolve
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".zip")
@@ -87,7 +87,7 @@ def _read_member(label: str, stream: BinaryIO, options: ImportOptions) -> Iterat
     for frame in read_lines(stream):
         if layout is None:
             layout = Layout.found(label, frame["line"].head(50).to_list(), options)
-            frame = frame.slice(1) if layout.has_header else frame
+            frame = frame if layout.header is None else frame.slice(1)
         yield layout.split(frame, label, options)
     if layout is None:
         raise ImportDataError(f"{label}: the file is empty", path=label)
@@ -130,11 +130,11 @@ def _text(block: bytes, *, is_first: bool) -> str:
 class Layout:
     """How a text is delimited, and which of our columns stands where."""
 
-    def __init__(self, delimiter: str, width: int, places: dict[str, int], *, has_header: bool) -> None:
+    def __init__(self, delimiter: str, width: int, places: dict[str, int], header: Sequence[str] | None) -> None:
         self.delimiter = delimiter
         self.width = width
         self.places = places
-        self.has_header = has_header
+        self.header = header
 
     @classmethod
     def found(cls, label: str, lines: Sequence[str], options: ImportOptions) -> Layout:
@@ -143,7 +143,7 @@ class Layout:
         first = _cells(lines[0], delimiter)
         has_header = bool(first) and not any(_is_number(cell) or _is_stamp(cell, options) for cell in first)
         if options.positions or not has_header:
-            if options.names:
+            if options.names or options.ignored:
                 raise ImportDataError(
                     f"{label}: --columns gives names, but the file has no header; first line {lines[0][:80]!r}",
                     path=label,
@@ -156,7 +156,7 @@ class Layout:
                 raise _misfit(label, first, columns)
         else:
             places = {ours: first.index(theirs) for ours, theirs in match_columns(first, options, label).items()}
-        return cls(delimiter, len(first), places, has_header=has_header)
+        return cls(delimiter, len(first), places, first if has_header else None)
 
     def split(self, frame: pl.DataFrame, label: str, options: ImportOptions) -> pl.DataFrame:
         """Split lines into our columns; ``misfit`` says of a line with too many fields that it has."""
@@ -168,7 +168,11 @@ class Layout:
         if "date" in columns:
             day, time = columns.pop("date"), columns.pop("time", pl.lit(""))
             columns["timestamp"] = (day + " " + time).str.strip_chars()
-        if "symbol" not in columns:
+        if "symbol" in columns:
+            place = self.places["symbol"]
+            column = self.places if self.header is None or options.positions else self.header[place]
+            require_own(cells[f"field_{place}"], options, label, column)
+        else:
             columns["symbol"] = pl.lit(options.symbol, dtype=pl.String)
         for ours in options.fields:
             columns.setdefault(ours, pl.lit(None, dtype=pl.String))

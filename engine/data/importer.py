@@ -49,6 +49,8 @@ class ImportSummary:
         Folders of the partitions rewritten.
     quarantine_path : Path or None
         File of the rows that could not be taken.
+    without_rows : tuple of Path
+        Files that hold none, such as a header alone.
     """
 
     files: int = 0
@@ -60,6 +62,7 @@ class ImportSummary:
     duplicates: int = 0
     partitions: frozenset[Path] = field(default_factory=frozenset)
     quarantine_path: Path | None = None
+    without_rows: tuple[Path, ...] = ()
 
     @property
     def imported(self) -> int:
@@ -84,7 +87,7 @@ def import_path(
     Raises
     ------
     ImportDataError
-        If the path or its columns cannot be read as described.
+        If the path or its columns cannot be read as described, or there is no row at all.
     CatalogError
         If the catalog cannot be written.
 
@@ -98,18 +101,25 @@ def import_path(
     source = Path(path)
     files = source_files(source, options)
     run = _Run(catalog, options)
+    without_rows = []
     with Quarantine(catalog.root, source.name, options.stored_kind) as quarantine:
         for done, file in enumerate(files):
             progress(done, len(files), file.name)
+            before = run.read
             for frame in _READERS[options.format][0](file, options):
                 run.add(frame)
                 if run.is_full and options.kind == "bars":
                     run.flush(quarantine)
                     progress(done, len(files), f"{file.name}: {run.read:,} rows")
+            if run.read == before:
+                without_rows.append(file)
             if run.is_full:
                 run.flush(quarantine)
         run.flush(quarantine)
         progress(len(files), len(files), "")
+    if not run.read:
+        where = "" if files == [source] else f" in {len(files)} file{'s' if len(files) > 1 else ''}"
+        raise ImportDataError(f"{source}: no rows{where}, so nothing was imported", path=source)
     written = run.written
     return ImportSummary(
         files=len(files),
@@ -121,6 +131,7 @@ def import_path(
         duplicates=run.duplicates,
         partitions=written.partitions,
         quarantine_path=quarantine.path,
+        without_rows=tuple(without_rows),
     )
 
 

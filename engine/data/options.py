@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+import polars as pl
 
 from mismartera.schemas.errors import ImportDataError, UnknownNameError
 from mismartera.schemas.interval import Interval
@@ -47,7 +50,8 @@ class ImportOptions:
         Of the bars; ignored for ticks and quotes.
     kind : {"bars", "ticks", "quotes"}
     symbol : str, optional
-        Whose rows they are, where the source has no symbol column. Of a LEAN folder, the only symbol to import.
+        Whose rows they are, where the source has no symbol column; a column that says otherwise is an error. Of a
+        LEAN folder, the only symbol to import.
     tz : str, optional
         Zone of stamps that carry none. By default UTC, for LEAN ``"America/New_York"``.
     stamp : {"start", "end"}
@@ -55,8 +59,8 @@ class ImportOptions:
     delimiter : str, optional
         Of CSV; by default found out.
     columns : str, optional
-        ``"time=timestamp,o=open"`` (theirs=ours), or ``"timestamp,open,high,low,close,volume"``: ours by position,
-        with ``-`` for one to ignore.
+        ``"time=timestamp,o=open"`` (theirs=ours), or ``"timestamp,open,high,low,close,volume"``: ours by position.
+        In either, ``-`` in place of ours ignores a column.
     """
 
     format: Format
@@ -75,14 +79,16 @@ class ImportOptions:
 
     @cached_property
     def zone(self) -> str:
-        """The zone of naive stamps; raises `UnknownNameError` if there is none of that name."""
+        """The zone of naive stamps; raises `ImportDataError` if there is none of that name."""
         name = self.tz or ("America/New_York" if self.format == "lean" else "UTC")
         try:
             return ZoneInfo(name).key
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            from zoneinfo import available_timezones
-
-            raise UnknownNameError("time zone", name, sorted(available_timezones())) from None
+            near = _near_zone(name)
+            raise ImportDataError(
+                f"time zone {name!r} does not exist{f'; did you mean {near!r}?' if near else ''}",
+                hint="zones are named by place, such as America/New_York or Europe/London; or UTC",
+            ) from None
 
     @cached_property
     def fields(self) -> list[str]:
@@ -92,12 +98,21 @@ class ImportOptions:
     @cached_property
     def names(self) -> dict[str, str]:
         """Names of the source's columns by ours, as `columns` gives them; empty where it gives positions."""
-        if not self.columns or "=" not in self.columns:
-            return {}
-        pairs = [part.partition("=") for part in self.columns.split(",")]
-        named = {ours.strip(): theirs.strip() for theirs, _, ours in pairs}
+        named = {ours: theirs for theirs, ours in self._pairs if ours != "-"}
         self._check(list(named))
         return named
+
+    @cached_property
+    def ignored(self) -> frozenset[str]:
+        """Names of the source's columns that `columns` sets aside, ``"code=-"``."""
+        return frozenset(theirs for theirs, ours in self._pairs if ours == "-")
+
+    @cached_property
+    def _pairs(self) -> list[tuple[str, str]]:
+        if not self.columns or "=" not in self.columns:
+            return []
+        parts = [part.partition("=") for part in self.columns.split(",")]
+        return [(theirs.strip(), ours.strip()) for theirs, _, ours in parts]
 
     @cached_property
     def positions(self) -> list[str]:
@@ -131,14 +146,14 @@ def match_columns(found: Sequence[str], options: ImportOptions, path: object) ->
     ImportDataError
         If a column is missing; says which were found and which are needed.
     """
-    lower = {name.strip().lower().replace(" ", "_"): name for name in reversed(found)}
-    matched: dict[str, str] = {}
-    for ours, theirs in options.names.items():
+    for theirs in (*options.names.values(), *sorted(options.ignored)):
         if theirs not in found:
             raise ImportDataError(
                 f"{path}: --columns names {theirs!r}, which is no column; found {', '.join(found)}", path=path
             )
-        matched[ours] = theirs
+    free = [name for name in reversed(found) if name not in options.ignored]
+    lower = {name.strip().lower().replace(" ", "_"): name for name in free}
+    matched = dict(options.names)
     split = not options.names and "date" in lower and "time" in lower and "timestamp" not in lower
     if split:
         matched |= {"date": lower["date"], "time": lower["time"]}
@@ -171,3 +186,50 @@ def require_columns(matched: dict[str, str], options: ImportOptions, path: objec
             path=path,
             hint="say whose rows they are with --symbol, such as --symbol SPY",
         )
+
+
+def require_own(symbols: pl.Series, options: ImportOptions, path: object, column: str | Mapping[str, int]) -> None:
+    """Raise `ImportDataError` where a source's symbols are others than `options.symbol` says.
+
+    Parameters
+    ----------
+    symbols : polars.Series
+        Of rows of the source; null and blank ones contradict nothing: such rows are quarantined.
+    options : ImportOptions
+    path : object
+        Of the source, for the message.
+    column : str or mapping of str to int
+        Name of the column they are from; where columns are told by position, the place of each of ours.
+    """
+    if options.symbol is None:
+        return
+    names = symbols.cast(pl.String).str.strip_chars().unique().drop_nulls().sort()
+    others = [name for name in names if name not in ("", options.symbol)]
+    if others:
+        more = ", …" if len(others) > 3 else ""
+        told = repr(column) if isinstance(column, str) else column["symbol"] + 1
+        raise ImportDataError(
+            f"{path}: --symbol is {options.symbol!r}, but the column {told} says "
+            f"{', '.join(map(repr, others[:3]))}{more}",
+            path=path,
+            hint="leave --symbol out to import each row as its own, or ignore the column: "
+            f'--columns "{",".join(_without_symbol(options, column))}"',
+        )
+
+
+def _without_symbol(options: ImportOptions, column: str | Mapping[str, int]) -> list[str]:
+    """Return the parts of --columns that set the symbol column aside, and leave the others what they are."""
+    if isinstance(column, str):
+        named = [f"{theirs}={ours}" for ours, theirs in options.names.items() if ours != "symbol"]
+        return [*named, *(f"{theirs}=-" for theirs in (*sorted(options.ignored), column))]
+    ours = {place: name for name, place in column.items() if name != "symbol"}
+    return [ours.get(place, "-") for place in range(max(column.values()) + 1)]
+
+
+def _near_zone(name: str) -> str | None:
+    """Return the zone whose name, or the place in it, is most like `name`; None if none is."""
+    zones = sorted(available_timezones())
+    by_text = {zone.rpartition("/")[2].lower(): zone for zone in zones}
+    by_text |= {zone.lower(): zone for zone in zones}
+    close = difflib.get_close_matches(name.strip().lower().replace(" ", "_"), by_text, n=1, cutoff=0.8)
+    return by_text[close[0]] if close else None

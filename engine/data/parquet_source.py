@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from mismartera.schemas.errors import ImportDataError
 
-from .options import ImportOptions, match_columns
+from .options import ImportOptions, match_columns, require_own
 
 SUFFIXES = (".parquet", ".pq")
 _BATCH_ROWS = 1_000_000
@@ -59,6 +59,9 @@ def _ours(frame: pl.DataFrame, matched: dict[str, str], row: int, path: Path, op
     if "date" in columns:
         day, time = columns.pop("date").cast(pl.String), columns.pop("time", pl.lit("")).cast(pl.String)
         columns["timestamp"] = day + " " + time
+    if "symbol" in matched:
+        places = {ours: place for place, ours in enumerate(options.positions) if ours != "-"}
+        require_own(frame[matched["symbol"]], options, path, places or matched["symbol"])
     symbol = columns.get("symbol", pl.lit(options.symbol)).cast(pl.String)
     made = [columns.get(ours, pl.lit(None, dtype=pl.String)).alias(ours) for ours in options.fields]
     decimals = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]

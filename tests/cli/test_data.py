@@ -18,6 +18,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MISMARTERA_CATALOG", str(tmp_path / "cat"))
     (tmp_path / "bars.csv").write_text(LINES)
+    (tmp_path / "both.csv").write_text("sym,time,o,h,l,c,v\nA,2025-07-02 09:31,1,2,0.5,1.5,100\n")
+    (tmp_path / "header.csv").write_text("time,o,h,l,c,v\n")
     return tmp_path
 
 
@@ -69,6 +71,18 @@ def test_verify_exits_with_1_when_something_is_wrong(folder, capsys):
     ("words", "message"),
     [
         (IMPORT, "error: bars.csv: no symbol column, and no symbol given"),
+        (
+            ("import", "both.csv", "--format", "csv", "--symbol", "Q"),
+            "error: both.csv: --symbol is 'Q', but the column 'sym' says 'A'\nhint: leave --symbol out",
+        ),
+        (
+            ("import", "header.csv", "--format", "csv", "--symbol", "Q"),
+            "error: header.csv: no rows, so nothing was imported\n",
+        ),
+        (
+            (*IMPORT[:-1], "America/NewYork"),
+            "error: time zone 'America/NewYork' does not exist; did you mean 'America/",
+        ),
         (("import", "gone.csv", "--format", "csv"), "error: gone.csv: no such file or folder"),
         (("import", "bars.csv", "--format", "parquet"), "error: bars.csv: not a whole Parquet file"),
         (("import", "bars.csv", "--format", "csv", "--interval", "soon"), "error: interval 'soon' is not one"),
@@ -80,6 +94,19 @@ def test_verify_exits_with_1_when_something_is_wrong(folder, capsys):
 def test_errors_are_one_line_and_at_most_a_hint(folder, capsys, words, message):
     code, out, err = run(capsys, *words)
     assert (code, out, err.startswith(message), err.count("\n") <= 2) == (1, "", True, True), err
+
+
+def test_files_without_rows_are_named(folder, capsys):
+    (folder / "in").mkdir()
+    for number in range(12):
+        (folder / "in" / f"{number:02}.csv").write_text("time,o,h,l,c,v\n")
+    (folder / "in" / "x.csv").write_text(LINES)
+    code, out, _ = run(capsys, "import", "in", *IMPORT[2:], "--symbol", "A")
+    lines = [line for line in out.splitlines() if line.startswith("no rows in")]
+    assert (code, lines) == (
+        0,
+        [*(f"no rows in in/{number:02}.csv" for number in range(10)), "no rows in 2 files more"],
+    )
 
 
 def test_generate(folder, capsys):

@@ -216,6 +216,10 @@ def test_an_hourly_bar_at_half_past_nine_is_on_the_grid(tmp_path):
             "when,a,b,c,d,e\n2025-07-02 13:30,1,2,0.5,1.5,100\n",
             {"columns": "when=timestamp,a=open,b=high,c=low,d=close,e=volume"},
         ),
+        ("symbol,time,o,h,l,c,v\n A ,2025-07-02 13:30,1,2,0.5,1.5,100\n", {"symbol": "A"}),
+        ("B,2025-07-02 13:30,1,2,0.5,1.5,100\n", {"columns": "-,timestamp,open,high,low,close,volume"}),
+        ("code,cond,time,o,h,l,c,v\nB,x,2025-07-02 13:30,1,2,0.5,1.5,100\n", {"columns": "code=-,cond=-"}),
+        ("ticker,time,o,h,l,c,a\nB,2025-07-02 13:30,1,2,0.5,1.5,100\n", {"columns": "ticker=-,a=volume"}),
         ("100,1.5,0.5,2,1,x,2025-07-02 13:30\n", {"columns": "volume,close,low,high,open,-,timestamp"}),
         ("t/o/h/l/c/v\n20250702 1330/1/2/0.5/1.5/100\n", {"delimiter": "/", "columns": "t=timestamp"}),
     ],
@@ -247,9 +251,91 @@ def test_a_source_described_wrongly_is_one_clear_error(tmp_path, text, options, 
         load(tmp_path, text, **options)
 
 
-def test_unknown_zones_and_columns_name_near_ones(tmp_path):
-    with pytest.raises(UnknownNameError, match="did you mean 'America/New_York'"):
-        load(tmp_path, GOOD, tz="America/NewYork")
+@pytest.mark.parametrize(
+    ("text", "found", "way_out"),
+    [
+        (
+            "ticker,time,o,h,l,c,v\nA,2025-07-02 13:30,1,1,1,1,1\nC,2025-07-02 13:30,1,1,1,1,1\n"
+            "B,2025-07-02 13:31,1,1,1,1,1\n",
+            "column 'ticker' says 'B', 'C'",
+            '"ticker=-"',
+        ),
+        (
+            "2025-07-02 13:30,BRK.B,1,1,1,1,1\n",
+            "column 2 says 'BRK.B'",
+            '"timestamp,-,open,high,low,close,volume"',
+        ),
+    ],
+)
+def test_a_symbol_that_contradicts_the_column_is_refused(tmp_path, text, found, way_out):
+    with pytest.raises(ImportDataError, match=f"--symbol is 'A', but the {found}") as raised:
+        load(tmp_path, text, symbol="A")
+    assert way_out in raised.value.hint
+    assert not (tmp_path / "catalog").exists()
+    catalog, _ = load(tmp_path, text, symbol="A", columns=way_out.strip('"'))
+    assert catalog.symbols("1m") == ["A"]
+
+
+def test_a_symbol_that_contradicts_a_column_of_parquet_is_refused(tmp_path):
+    text = "a,sym,time,o,h,l,c\n1,B,2025-07-02 13:30,1,1,1,1\n"
+    pl.read_csv(text.encode()).write_parquet(tmp_path / "x.parquet")
+    catalog = Catalog(tmp_path / "catalog")
+    for columns, way_out in (
+        ("a=volume", "a=volume,sym=-"),
+        ("volume,symbol,timestamp,open,high,low,close", "volume,-,timestamp,open,high,low,close"),
+    ):
+        with pytest.raises(ImportDataError, match=r"--symbol is 'A', but the column .* says 'B'") as raised:
+            import_path(catalog, tmp_path / "x.parquet", ImportOptions("parquet", symbol="A", columns=columns))
+        assert f'--columns "{way_out}"' in raised.value.hint
+        told = import_path(catalog, tmp_path / "x.parquet", ImportOptions("parquet", symbol="A", columns=way_out))
+        assert told.imported == 1
+    assert catalog.symbols("1m") == ["A"]
+
+
+def test_a_row_without_a_symbol_is_kept_aside_and_not_taken_for_the_option(tmp_path):
+    _, summary = load(tmp_path, "symbol,time,o,h,l,c,v\n,2025-07-02 13:30,1,1,1,1,1\nA,2025-07-02 13:31,1,1,1,1,1\n")
+    assert (summary.imported, summary.quarantined) == (1, {"symbol missing": 1})
+
+
+HEADER = "time,open,high,low,close,volume\n"
+
+
+def test_a_source_without_rows_is_told(tmp_path):
+    for name in ("x.csv", "in/a.csv", "in/b.csv"):
+        write(tmp_path / name, HEADER)
+    pl.read_csv(HEADER.encode()).write_parquet(tmp_path / "x.parquet")
+    catalog = Catalog(tmp_path / "catalog")
+    for name, told in (("x.csv", "x.csv: no rows"), ("x.parquet", "x.parquet: no rows"), ("in", "in: no rows in 2 fi")):
+        options = ImportOptions("parquet" if name.endswith("parquet") else "csv", symbol="A")
+        with pytest.raises(ImportDataError, match=told):
+            import_path(catalog, tmp_path / name, options)
+    assert not catalog.exists()
+    write(tmp_path / "in" / "c.csv", f"{HEADER}2025-07-02 13:30,1,1,1,1,1\n")
+    summary = import_path(catalog, tmp_path / "in", ImportOptions("csv", symbol="A"))
+    assert summary.without_rows == (tmp_path / "in" / "a.csv", tmp_path / "in" / "b.csv")
+    assert (summary.files, summary.imported) == (3, 1)
+
+
+@pytest.mark.parametrize(
+    ("zone", "meant"),
+    [
+        ("America/NewYork", "; did you mean 'America/New_York'?"),
+        ("america/new_york", "; did you mean 'America/New_York'?"),
+        ("New York", "; did you mean 'America/New_York'?"),
+        ("Tokio", "; did you mean 'Asia/Tokyo'?"),
+        ("Eastern", "; did you mean 'US/Eastern'?"),
+        ("America", ""),
+        ("QQ", ""),
+    ],
+)
+def test_an_unknown_zone_names_the_nearest_and_no_other(tmp_path, zone, meant):
+    with pytest.raises(ImportDataError) as raised:
+        load(tmp_path, GOOD, tz=zone)
+    assert str(raised.value) == f"time zone {zone!r} does not exist{meant}"
+    assert raised.value.hint == "zones are named by place, such as America/New_York or Europe/London; or UTC"
+
+
+def test_unknown_columns_name_near_ones(tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean 'open'"):
         load(tmp_path, GOOD, columns="o=opne")
 

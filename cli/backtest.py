@@ -26,45 +26,55 @@ def backtest_group() -> None:
     Examples:
       mismartera backtest run session.json
       mismartera backtest run session.json --until 2025-07-02T11:30 --export state.json
-      mismartera backtest run session.json --export-every 5m --export-dir data/status
+      mismartera backtest run session.json --export-every 5m --export-dir out
     """
 
 
-@backtest_group.command("run")
+@backtest_group.command("run", short_help="Run a session over the bars of the catalog, and report on it.")
 @click.argument("config", type=click.Path(path_type=Path))
 @catalog_option
-@click.option("--until", metavar="TIME", help="Stop at this time of the exchange, such as 2025-07-02T11:30.")
+@click.option(
+    "--until", metavar="TIME", help="Stop at this time of the exchange's own clock, such as 2025-07-02T11:30."
+)
 @click.option(
     "--export",
     "export_path",
     type=click.Path(path_type=Path),
-    help="Write the complete state at the end to FILE: .json, .json.gz, .json.zst, .arrow or .parquet.",
+    help="Write the complete state at the end to FILE. Its suffix tells the form: .json, .json.gz, .json.zst, or "
+    ".arrow and .parquet, which are folders.",
     metavar="FILE",
 )
 @click.option(
     "--export-every",
     metavar="INTERVAL",
-    help="Write a complete export at the start, a delta whenever this much market time passed, and both at the end.",
+    help="Write a complete export at the start, a delta (what is new since the last export) whenever this much market "
+    "time has passed, such as 5m, and both at the end.",
 )
 @click.option(
     "--export-dir",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Where the exports of --export-every go.  [default: data/status]",
+    help="Where the exports of --export-every go; a folder for each run keeps their chains apart.  "
+    "[default: data/status]",
 )
 @click.option(
     "--format",
     "form",
     metavar="FORMAT",
-    help="What they are written as: json, json.gz, json.zst, arrow or parquet.  [default: json]",
+    help="Form of the exports of --export-every: json, json.gz, json.zst, arrow or parquet.  [default: json]",
 )
-@click.option("--consumer", metavar="NAME", help="Whose exports they are.  [default: default]")
+@click.option(
+    "--consumer",
+    metavar="NAME",
+    help="Whom the exports of --export-every are for: each consumer has a chain of its own.  [default: default]",
+)
 @click.option(
     "--analysis",
     "analyses",
     multiple=True,
     metavar="FILE.py:NAME[@5m]",
-    help="Call this function or class on every step, or whenever a bar of that length ends; may be repeated.",
+    help="Call this function or class of yours on every step of the clock, or with @5m whenever a 5m bar ends; may be "
+    "repeated.",
 )
 @click.option(
     "--on-error",
@@ -85,10 +95,15 @@ def run_command(
     analyses: tuple[str, ...],
     on_error: str,
 ) -> None:
-    """Run a backtest session to the end of its window, or to TIME, and report on it.
+    """Run the sessions of CONFIG to the end of their window, or to TIME, and report on them.
 
-    Each session goes through six phases: initialization, history, queue loading, activation, streaming, end. With
-    --until the run stops at that instant, and the export shows the state as it was known then.
+    CONFIG is a JSON file that 'mismartera config init' writes an example of. The bars are those of the catalog, see
+    'mismartera data'. Each session goes through six phases: initialization, history, queue loading, activation,
+    streaming, end.
+
+    With --until the run stops at that instant, and exports show the state as it was known then: the system is STOPPED,
+    while a session that had not reached its close is still active. Ctrl-C stops the run after the step it is in, with
+    exit code 130; exports written by then stay, those of the end are left out.
 
     \b
     Examples:
@@ -101,12 +116,13 @@ def run_command(
     from mismartera.engine.system.manager import SystemManager
 
     from .analyses import add_analyses, failure
+    from .config import read_config
 
     wanted = {"--export-dir": export_dir, "--format": form, "--consumer": consumer}
     alone = [name for name, value in wanted.items() if value is not None]
     if export_every is None and alone:
         raise click.UsageError(f"{alone[0]} is for the exports of --export-every INTERVAL, which is not given")
-    system = SystemManager(config, catalog, on_error="count" if on_error == "count" else "raise")
+    system = SystemManager(read_config(config), catalog, on_error="count" if on_error == "count" else "raise")
     add_analyses(system, analyses)
     schedule = None if export_every is None else _schedule(system, export_every, export_dir, form, consumer)
     if export_path is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,37 @@ EXAMPLE: dict[str, Any] = {
 }
 """What `config init` writes: every field once, each with a value that does something."""
 
+_OTHER_FORMATS = (".yaml", ".yml", ".toml", ".ini")
+_MOST_NAMES = 5
+
+
+def read_config(path: Path) -> SessionConfig:
+    """Read and validate a configuration; raises `ConfigError`, whose hint fits where there is no such file."""
+    from mismartera.schemas.config import load_config
+    from mismartera.schemas.errors import ConfigError
+
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        if not path.is_file():
+            error.hint = _where_else(path)
+        elif path.suffix.lower() in _OTHER_FORMATS:
+            error.hint = "a configuration is written in JSON; 'mismartera config init' writes an example"
+        raise
+
+
+def _where_else(path: Path) -> str:
+    """Return as a hint which file may be meant where `path` is none."""
+    folder = path if path.is_dir() else path.parent
+    names = sorted(entry.name for entry in folder.glob("*.json") if entry.is_file())
+    close = difflib.get_close_matches(path.name, names, n=1) or (names if len(names) == 1 else [])
+    if close:
+        return f"did you mean {folder / close[0]}?"
+    if names:
+        more = ", …" if len(names) > _MOST_NAMES else ""
+        return f"{folder if folder.name else 'this folder'} holds {', '.join(names[:_MOST_NAMES])}{more}"
+    return f"mismartera config init {folder / 'session.json'}"
+
 
 @click.group("config")
 def config_group() -> None:
@@ -53,6 +85,7 @@ def config_group() -> None:
     their bars and how much history is kept.
 
     \b
+    Examples:
       mismartera config init session.json
       mismartera config validate session.json
     """
@@ -65,9 +98,18 @@ def init_command(path: Path, force: bool) -> None:
     """Write a complete example to PATH (default: session.json), to edit from there.
 
     It holds every field. 'mismartera config schema' tells what each one means.
+
+    \b
+    Examples:
+      mismartera config init
+      mismartera config init monday.json
     """
     from mismartera.schemas.errors import ConfigError, StateError
 
+    if path.suffix.lower() not in ("", ".json"):
+        refused = ConfigError(str(path), ["a configuration is written in JSON, and the name says otherwise"])
+        refused.hint = f"mismartera config init {path.with_suffix('.json')}"
+        raise refused
     if path.exists() and not force:
         raise StateError(f"{path} exists already", hint="--force overwrites it")
     try:
@@ -86,12 +128,15 @@ def validate_command(ctx: click.Context, path: Path) -> None:
     """Check the configuration at PATH, and say what a session of it would do.
 
     Names every wrong field with its value and what is allowed, one a line, and exits with 1 if there is any.
+
+    \b
+    Example:
+      mismartera config validate session.json
     """
-    from mismartera.schemas.config import load_config
     from mismartera.schemas.errors import ConfigError
 
     try:
-        config = load_config(path)
+        config = read_config(path)
     except ConfigError as error:
         click.echo(f"error: {error.source}", err=True)
         for problem in error.problems:

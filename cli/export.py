@@ -13,21 +13,25 @@ _FILE = click.Path(path_type=Path)
 
 @click.group("export")
 def export_group() -> None:
-    """Show, check and replay exports: .json, .json.gz, .json.zst, and the folders .arrow and .parquet.
+    """Show, check and replay exports: files .json, .json.gz, .json.zst, and folders .arrow and .parquet.
+
+    'backtest run' writes them with --export and --export-every, and 'system export-status' in the shell. A complete one
+    carries the whole state; a delta, what its consumer had not been sent before.
 
     \b
     Examples:
       mismartera export show state.json
-      mismartera export check data/status/*.json
-      mismartera export replay data/status/*.json -o merged.json
+      mismartera export check out/*.json
+      mismartera export replay out/*.json -o merged.json
     """
 
 
-@export_group.command("show")
+@export_group.command("show", short_help="Show what an export holds.")
 @click.argument("file", type=_FILE)
 @click.option("--interval", metavar="INTERVAL", help="Whose bars the timeline shows; by default the streamed ones.")
 @click.option(
     "--limit",
+    metavar="N",
     type=click.IntRange(min=0),
     default=20,
     show_default=True,
@@ -54,11 +58,11 @@ def show_command(file: Path, interval: str | None, limit: int) -> None:
     show_export(file, document, interval=interval, limit=limit)
 
 
-@export_group.command("check")
+@export_group.command("check", short_help="Check exports for errors.")
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @click.option("--chain", is_flag=True, help="Also check that the files, in order of their sequence, make a chain.")
 def check_command(files: tuple[Path, ...], chain: bool) -> int:
-    """Check exports against the contract: shape, counts, order, gaps, quality.
+    """Check that exports are whole and in themselves consistent: shape, counts, order, gaps, quality.
 
     Prints a line for each problem, and exits with 1 if there is any.
 
@@ -90,7 +94,7 @@ def check_command(files: tuple[Path, ...], chain: bool) -> int:
     return int(bool(problems))
 
 
-@export_group.command("replay")
+@export_group.command("replay", short_help="Merge a chain of exports into a complete one.")
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FIRST [DELTA]...")
 @click.option(
     "-o",
@@ -103,13 +107,13 @@ def check_command(files: tuple[Path, ...], chain: bool) -> int:
 def replay_command(files: tuple[Path, ...], output: Path) -> None:
     """Merge a chain of exports into one complete export: the state at the instant of the last.
 
-    FIRST is a complete export, or the delta with sequence 1. The order of the files does not matter, their sequence
-    does: one that is missing, there twice or foreign is an error that names it.
+    FIRST is a complete export, or the delta with sequence 1. All must be of one run and one consumer. Their order does
+    not matter, their sequence does: one that is missing, there twice or foreign is an error that names it.
 
     \b
     Examples:
       mismartera export replay first.json delta1.json delta2.json -o merged.json
-      mismartera export replay out/*_complete_*.json out/*_delta_*.json -o merged.json.gz
+      mismartera export replay out/*.json -o merged.json.gz
     """
     from mismartera.engine.export.arrow_files import FOLDERS
     from mismartera.engine.export.files import write_file

@@ -31,18 +31,22 @@ SHELL_COMMANDS = {
     "exit": LazyCommand("mismartera.cli.shell:exit_command", "Stop the session and leave; as Ctrl-D does."),
 }
 
-HELP = """Work with a session that runs in the background. Options may be written --key value or key=value.
+HELP = """Work with a session that runs in the background: 'system start' starts it, and the prompt stays usable.
 
 \b
 First lines, to copy:
   system start session.json speed=60     start a session, a minute of the market a second
+  system wait 5m                         wait until five minutes of the market have passed
   system status                          what it is doing
   system export-status complete=true     write its whole state
   system export-status complete=false    write what is new since
   system json                            what changed since the last time, on the screen
-  system stop
+  system stop                            end it; its state can still be read and exported
+  exit                                   stop what runs, and leave
 
-Each command explains itself: COMMAND --help, or help COMMAND.
+Each command explains itself: COMMAND --help, or help COMMAND. Options may be written --key value or key=value.
+
+All commands but system, help and exit are those of mismartera, and work on the shell's catalog unless told another.
 """
 
 
@@ -55,6 +59,10 @@ class ShellGroup(RootGroup):
         defaults = {} if state is None else {"catalog": str(state.catalog)}
         return super().parse_args(ctx, as_options(self, args, defaults))
 
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write how a line is made: the shell itself has no name to begin it with."""
+        formatter.write_usage("COMMAND", "[OPTIONS] [ARGS]...")
+
 
 @click.group(
     "shell",
@@ -63,7 +71,7 @@ class ShellGroup(RootGroup):
     help=HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors.")
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of errors; may stand at the end of a line too.")
 @click.pass_obj
 def shell_group(state: ShellState, verbose: bool) -> None:
     """Set up what holds for a line."""
@@ -121,9 +129,9 @@ def shell_command(ctx: click.Context, config: Path | None, catalog: Path) -> Non
       printf 'system start speed=600\\nsystem wait 10:00\\nsystem export-status\\n' | mismartera shell session.json
     """
     if config is not None:
-        from mismartera.schemas.config import load_config
+        from .config import read_config
 
-        load_config(config)
+        read_config(config)
     outer = ctx.find_object(Globals)
     shell = Shell(ShellState(config=config, catalog=catalog), verbose=outer is not None and outer.verbose)
     try:

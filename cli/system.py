@@ -82,7 +82,7 @@ def system_group() -> None:
     """
 
 
-@system_group.command("start")
+@system_group.command("start", short_help="Start a session in the background.")
 @click.argument("config", required=False, type=click.Path(path_type=Path))
 @click.option("--speed", type=click.FloatRange(min=0), metavar="X", help="Market seconds a second; 0 is full speed.")
 @click.option("--until", metavar="TIME", help="Stop at this time of the exchange, such as 2025-07-02T11:30.")
@@ -103,14 +103,15 @@ def start_command(
       system start session.json speed=600 until=2025-07-02T11:30
     """
     from mismartera.engine.system.manager import SystemManager
-    from mismartera.schemas.config import load_config
+
+    from .config import read_config
 
     if state.streaming:
         raise StateError(f"a session is {state.require().state.value} already", hint="system stop ends it")
     path = config or state.config
     if path is None:
         raise click.UsageError("name a configuration: system start CONFIG", click.get_current_context())
-    chosen = with_speed(load_config(path), speed)
+    chosen = with_speed(read_config(path), speed)
     system = SystemManager(chosen, catalog)
     system.start(until)
     state.system, state.consumers = system, {}
@@ -139,7 +140,7 @@ def _wait_for_activation(system: SystemManager) -> None:
         pass
 
 
-@system_group.command("status")
+@system_group.command("status", short_help="Say what the session is doing.")
 @_pass_state
 def status_command(state: ShellState) -> None:
     """Say what the session is doing: state, clock, rows, quality, consumers.
@@ -170,7 +171,7 @@ def status_command(state: ShellState) -> None:
         system.wait()
 
 
-@system_group.command("pause")
+@system_group.command("pause", short_help="Hold the session.")
 @_pass_state
 def pause_command(state: ShellState) -> None:
     """Hold the session after the step it is in. Exports go on.
@@ -198,10 +199,13 @@ def resume_command(state: ShellState) -> None:
     say(f"✓ Session resumed at {_clock(system)}")
 
 
-@system_group.command("stop")
+@system_group.command("stop", short_help="End the session; its state stays readable.")
 @_pass_state
 def stop_command(state: ShellState) -> None:
     """End the session and its threads; its state stays readable and can be exported.
+
+    Everything stays as it was at that instant. So after a stop in mid-session exports and 'system status' say STOPPED,
+    and show the session active all the same (_session_active): it had not reached its close.
 
     \b
     Example:
@@ -212,7 +216,7 @@ def stop_command(state: ShellState) -> None:
     say(f"✓ Session stopped at {_clock(system)}")
 
 
-@system_group.command("wait")
+@system_group.command("wait", short_help="Wait for a time of the market, or for the end.")
 @click.argument("moment", required=False, metavar="[TIME|DURATION]")
 @_pass_state
 def wait_command(state: ShellState, moment: str | None) -> None:
@@ -254,32 +258,53 @@ def _target_us(system: SystemManager, moment: str) -> int:
     return time.parse_local(moment)
 
 
-@system_group.command("export-status")
-@click.argument("path", required=False, metavar="[FILE]", type=click.Path(dir_okay=False, path_type=Path))
+@system_group.command("export-status", short_help="Write the state, or what is new in it, to a file.")
+@click.argument("path", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
 @click.option("--complete/--delta", default=True, show_default=True, help="Everything, or what CONSUMER lacks.")
 @click.option("--consumer", default="default", show_default=True, help="Who it is for; see 'system register'.")
 @click.option("--debug", is_flag=True, help="Add performance and queue depths.")
-@click.option("--auto-compress", is_flag=True, help="Without FILE: gzip what exceeds 1 MB.")
+@click.option(
+    "--format",
+    "form",
+    metavar="FORMAT",
+    help="Without FILE: json, json.gz, json.zst, arrow or parquet.  [default: json]",
+)
+@click.option("--auto-compress", is_flag=True, help="Without FILE: gzip json that exceeds 1 MB.")
 @_pass_state
 def export_status_command(
-    state: ShellState, path: Path | None, complete: bool, consumer: str, debug: bool, auto_compress: bool
+    state: ShellState,
+    path: Path | None,
+    complete: bool,
+    consumer: str,
+    debug: bool,
+    form: str | None,
+    auto_compress: bool,
 ) -> None:
-    """Write the state to FILE (.json, .json.gz, .json.zst), by default to a new file in data/status/.
+    """Write the state to FILE, by default to a new file in data/status/.
+
+    The suffix of FILE tells the form: .json, .json.gz, .json.zst, or .arrow and .parquet, which are folders of tables.
+    An export of that name is replaced.
 
     \b
     Examples:
       system export-status
       system export-status complete=true first.json
       system export-status complete=false second.json
-      system export-status --delta --consumer dashboard
+      system export-status last.parquet
+      system export-status --delta --consumer dashboard --format json.zst
     """
     system = state.require()
+    alone = "--format" if form else "--auto-compress" if auto_compress else ""
+    if path is not None and alone:
+        raise click.UsageError(f"{alone} is for exports without FILE; the suffix of {path} tells its form")
     names = [info.name for info in system.list_consumers()]
     if consumer not in names:
         raise UnknownNameError("consumer", consumer, names, hint=f"system register {consumer} adds it")
-    written = system.export_status(path, complete=complete, debug=debug, consumer=consumer, auto_compress=auto_compress)
+    written = system.export_status(
+        path, complete=complete, debug=debug, consumer=consumer, form=form or "json", auto_compress=auto_compress
+    )
     told = next(entry for entry in reversed(system.export_log.entries()) if entry["consumer"] == consumer)
-    size = written.stat().st_size
+    size = sum(file.stat().st_size for file in (written.iterdir() if written.is_dir() else [written]))
     say(f"✓ System status exported to: {written}")
     say(f"File size: {size:,} bytes ({size / 1024:.1f} KB)")
     say(f"Mode: {told['mode']}")
@@ -288,7 +313,7 @@ def export_status_command(
     say(f"New rows: {told['rows']:,}")
 
 
-@system_group.command("json")
+@system_group.command("json", short_help="Print the state, or what changed in it.")
 @click.option("--complete", is_flag=True, help="Everything, not what changed since the last call.")
 @click.option("--debug", is_flag=True, help="Add historical data, performance and queue depths.")
 @_pass_state
@@ -306,7 +331,7 @@ def json_command(state: ShellState, complete: bool, debug: bool) -> None:
     say(pretty(state.require().to_json(complete, debug)))
 
 
-@system_group.command("register")
+@system_group.command("register", short_help="Add a consumer of exports.")
 @click.argument("name")
 @click.option("--symbols", metavar="A,B", help="Symbols its exports hold; by default all.")
 @click.option("--intervals", metavar="1m,5m", help="Intervals, ticks and quotes they hold; by default all.")
@@ -328,7 +353,7 @@ def register_command(state: ShellState, /, name: str, **only: str | None) -> Non
     say(f"✓ Consumer {name} registered")
 
 
-@system_group.command("consumers")
+@system_group.command("consumers", short_help="List the consumers of exports.")
 @_pass_state
 def consumers_command(state: ShellState) -> None:
     """List the consumers of exports: how many each received, and how far it lags.
@@ -342,7 +367,7 @@ def consumers_command(state: ShellState) -> None:
     table("Consumers", ["name", "exports", "last", "rows behind", "seconds behind"], rows)
 
 
-@system_group.command("reset-export")
+@system_group.command("reset-export", short_help="Forget what a consumer was sent.")
 @click.argument("consumer", default="default")
 @_pass_state
 def reset_export_command(state: ShellState, consumer: str) -> None:

@@ -56,6 +56,23 @@ def test_init_does_not_overwrite_unless_told(tmp_path):
     assert json.loads(path.read_text()) == EXAMPLE
 
 
+@pytest.mark.parametrize("name", ["y.yaml", "a/b.YML", "t.toml"])
+def test_init_writes_json_under_no_other_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    refused = run("init", name)
+    meant = name.rpartition(".")[0] + ".json"
+    assert (refused.exit_code, refused.stdout, refused.stderr.splitlines()) == (
+        1,
+        "",
+        [
+            f"error: {name}: a configuration is written in JSON, and the name says otherwise",
+            f"hint: mismartera config init {meant}",
+        ],
+    )
+    assert list(tmp_path.iterdir()) == []
+    assert run("init", meant).exit_code == 0
+
+
 def test_init_writes_session_json_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert run("init").exit_code == 0
@@ -123,6 +140,31 @@ def test_validate_of_no_file(tmp_path):
     result = run("validate", tmp_path / "none.json")
     assert result.exit_code == 1
     assert "no such file; 'mismartera config init' writes one to start from" in result.stderr
+
+
+@pytest.mark.parametrize("words", [("config", "validate"), ("backtest", "run"), ("shell",)])
+def test_a_configuration_that_is_not_there_names_those_that_are(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+
+    def hint(name):
+        result = CliRunner().invoke(cli, [*words, name])
+        assert (result.exit_code, result.stdout) == (1, "")
+        *_, last = result.stderr.splitlines()
+        return last
+
+    assert hint("nofile") == "hint: mismartera config init session.json"
+    assert hint("a/b.json") == "hint: mismartera config init a/session.json"
+    run("init", "session.json")
+    assert hint("nofile") == "hint: did you mean session.json?"
+    assert hint(".") == "hint: did you mean session.json?"
+    for number in range(6):
+        run("init", f"{number}.json")
+    assert hint("nofile") == "hint: this folder holds 0.json, 1.json, 2.json, 3.json, 4.json, …"
+    assert hint("sesion.json") == "hint: did you mean session.json?"
+    (tmp_path / "s.yaml").write_text("session_name: s\n")
+    assert hint("s.yaml") == "hint: a configuration is written in JSON; 'mismartera config init' writes an example"
+    (tmp_path / "s.json").write_text("{}")
+    assert hint("s.json") == "hint: 'mismartera config schema' lists every field and what it allows"
 
 
 @pytest.mark.parametrize("name", ["session_name", "backtest_config", "$schema"])

@@ -169,10 +169,17 @@ def test_every_command_explains_itself(path, command, shell, capsys):
 def test_help_explains_the_shell_and_a_command(shell, capsys):
     assert shell.run_line("help") == 0
     out = capsys.readouterr().out
+    assert out.startswith("Usage: COMMAND [OPTIONS] [ARGS]...\n")
     assert "system start session.json speed=60" in out
     assert all(f"  {name}" in out for name in SHELL_COMMANDS)
     assert shell.run_line("help system export-status") == 0
     assert "--complete / --delta" in capsys.readouterr().out
+    assert shell.run_line("help system") == 0
+    lines = capsys.readouterr().out.partition("Commands:\n")[2].splitlines()
+    assert len(lines) == 11
+    assert not [line for line in lines if line.endswith("...")]
+    assert shell.run_line("help system stop") == 0
+    assert "STOPPED" in capsys.readouterr().out
     assert shell.run_line("help system expotr") == 2
     assert "no such command 'expotr'" in capsys.readouterr().err
 

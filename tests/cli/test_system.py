@@ -16,6 +16,9 @@ from mismartera.cli.shell import Shell
 from mismartera.cli.system import ShellState, pretty, with_speed
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
+from mismartera.engine.export.check import check_export
+from mismartera.engine.export.formats import FORMATS
+from mismartera.engine.export.loading import load_export
 from mismartera.schemas.config import parse_config
 from mismartera.schemas.errors import StateError
 
@@ -161,7 +164,56 @@ def test_export_status_says_what_it_wrote(run, folder):
     assert re.match(r"✓ System status exported to: data/status/system_status_Example_Session_delta_\d{8}_\d{6}", out)
     assert out.endswith("Mode: delta\nSymbols: 2\nThreads: 4\nNew rows: 0\n")
     assert run("system export-status a.zip/b.json --delta")[0] == 0
+    assert run("system export-status a.zip")[2].startswith("error: export format 'zip' does not exist")
     assert run("system export-status all.json/x.json")[2].startswith("error: all.json/x.json")
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_export_status_writes_every_form(run, folder, form):
+    run("system start speed=0")
+    run("system wait")
+    for _ in range(2):  # the second replaces the first
+        code, out, err = run(f"system export-status state.{form}")
+        assert (code, err, out.splitlines()[0]) == (0, "", f"✓ System status exported to: state.{form}")
+    written = folder / f"state.{form}"
+    files = list(written.iterdir()) if form in ("arrow", "parquet") else [written]
+    size = sum(file.stat().st_size for file in files)
+    assert out.splitlines()[1:3] == [f"File size: {size:,} bytes ({size / 1024:.1f} KB)", "Mode: complete"]
+    document = load_export(written)
+    assert check_export(document) == []
+    assert len(document["session_data"]["symbols"]) == 2
+    code, out, _ = run(f"system export-status --delta format={form}")
+    named = re.match(r"✓ System status exported to: (data/status/system_status_Example_Session_delta_\S+)\n", out)
+    assert (code, named[1].endswith(f".{form}")) == (0, True)
+    assert check_export(load_export(folder / named[1])) == []
+    assert run(f"system export-status x.json --format {form}")[::2] == (
+        2,
+        "error: --format is for exports without FILE; the suffix of x.json tells its form\n"
+        "hint: 'system export-status --help' lists what there is\n",
+    )
+
+
+def test_an_export_replaces_nothing_but_an_export(run, folder):
+    run("system start speed=0")
+    run("system wait")
+    for name in ("mine.json", "mine.parquet"):
+        (folder / name).mkdir()
+        (folder / name / "notes").write_text("mine")
+        code, _, err = run(f"system export-status {name}")
+        assert (code, err.startswith(f"error: {name}: the export could not be written: ")) == (1, True)
+        assert [entry.name for entry in (folder / name).iterdir()] == ["notes"]
+    assert "does not exist; did you mean 'json'" in run("system export-status format=jsn")[2]
+
+
+def test_a_stop_in_mid_session_keeps_it_active(run, folder):
+    run("system start speed=3600")
+    run("system wait 09:40")
+    run("system stop")
+    shown = run("system status")[1].splitlines()
+    assert [line.split()[-1] for line in shown if line.startswith((" state", " session active"))] == ["STOPPED", "yes"]
+    run("system export-status stopped.json")
+    document = json.loads((folder / "stopped.json").read_text())
+    assert (document["system_manager"]["_state"], document["session_data"]["_session_active"]) == ("STOPPED", True)
 
 
 def test_consumers_have_cursors_of_their_own(run):

@@ -231,7 +231,7 @@ def _measure(root: str) -> dict[str, float]:
     first_s = once(lambda: sink.drain(system.export(complete=True).pieces()))
     peak, size = _status("VmHWM"), sink.bytes
     texts = [text for segment in segments_of(system.snapshot) for text in segment.texts.values()]
-    cache = sum(len(text.text) + text.offsets.nbytes for text in texts)
+    cache = sum(text.nbytes for text in texts)
     again = repeat(lambda: sink.drain(system.export(complete=True).pieces()))
     return {
         "bytes": size,

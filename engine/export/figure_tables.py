@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.state.gap_view import GapView
 from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import current
 from mismartera.schemas.bars import TIMESTAMP
@@ -44,27 +43,25 @@ def _computed(plan: TablePlan, kind: str, besides: list[int]) -> pa.Table:
     codes, first, last = fresh_ranges(view, told, plan.n_symbols if held is None else held.n_symbols)
     places = plan.places()
     places[besides] = -1
-    return _ranges(plan, kind, SESSION, places[codes], view, first, last)
+    starts = view.grid.expected_starts
+    return _ranges(plan, kind, SESSION, places[codes], starts[first], starts[last], last - first + 1)
 
 
 def _past(plan: TablePlan, text: str, interval: HistoryInterval) -> Iterable[pa.Table]:
     places = plan.places()
     places[plan.codes[~plan.fresh_history]] = -1
-    for day in interval.days if interval.missing() is not None else ():
-        if day.gaps is not None:
-            view = GapView.whole(day.gaps, day.grid)
-            codes, first, last = fresh_ranges(view, 0, plan.n_symbols)
-            yield _ranges(plan, text, HISTORICAL, places[codes], view, first, last)
+    gaps = interval.gaps()
+    if gaps is not None:
+        yield _ranges(plan, text, HISTORICAL, places[gaps.code], gaps.start_us, gaps.end_us, gaps.bar_count)
 
 
-def _ranges(plan: TablePlan, kind: str, scope: str, places: Ints, view: GapView, first: Ints, last: Ints) -> pa.Table:
+def _ranges(plan: TablePlan, kind: str, scope: str, places: Ints, start: Ints, end: Ints, bars: Ints) -> pa.Table:
     order = np.argsort(places, kind="stable")
     order = order[places[order] >= 0]
-    places, first, last = places[order], first[order], last[order]
-    starts, count = view.grid.expected_starts, len(order)
+    count = len(order)
     columns = [
-        plan.symbols(places), constant(kind, count), _moments(starts[first]), _moments(starts[last]),
-        pa.array(last - first + 1), constant(scope, count), pa.array(np.zeros(count, dtype=np.int32)),
+        plan.symbols(places[order]), constant(kind, count), _moments(start[order]), _moments(end[order]),
+        pa.array(bars[order]), constant(scope, count), pa.array(np.zeros(count, dtype=np.int32)),
         pa.nulls(count, TIMESTAMP),
     ]  # fmt: skip
     return pa.Table.from_arrays(columns, schema=TABLES["gaps"])
@@ -124,13 +121,13 @@ def _session_quality(plan: TablePlan, kind: str) -> pa.Table:
 def _past_quality(plan: TablePlan, text: str, interval: HistoryInterval) -> pa.Table:
     places = np.flatnonzero(plan.fresh_history)
     codes = plan.codes[places]
-    quality, missing = interval.quality(), interval.missing()
+    quality, missing, gaps = interval.quality(), interval.missing(), interval.gaps()
     figures = {
         "total_count": pa.array(interval.count()[codes]),
         "generated": pa.repeat(pa.scalar(interval.generated), len(codes)),
     }
-    if quality is not None and missing is not None:
-        counts = np.sum([day.gaps.count for day in interval.days if day.gaps is not None], axis=0)
+    if quality is not None and missing is not None and gaps is not None:
+        counts = np.bincount(gaps.code, minlength=plan.n_symbols)
         figures |= {
             "quality": _floats(quality[codes]),
             "gap_count": pa.array(counts[codes]),

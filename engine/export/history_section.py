@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -118,48 +120,47 @@ class HistorySection:
         percent = [b"null"] * n_symbols if quality is None else number_texts(quality)
         gaps = [b""] * n_symbols if quality is None else self._gap_texts(interval, style)
         generated = b"true" if interval.generated else b"false"
-        heads = []
-        for code, count in enumerate(interval.count().tolist()):
-            dates = [day.date for day in interval.days if day.segment.count[code]]
-            heads.append(
-                b'"%b":{"count":%d,"date_range":%b,"dates":%b,"quality":%b%b,"generated":%b'
-                % (text.encode(), count, _range(dates), orjson.dumps(dates), percent[code], gaps[code], generated)
-            )
-        return heads
+        start = b'"%b":{"count":%%d,"date_range":%%b,"dates":%%b,"quality":%%b%%b,"generated":%b'
+        start %= text.encode(), generated
+        rows = zip(interval.count().tolist(), interval.dates(), percent, gaps, strict=True)
+        return [start % (count, _range(dates), _list(dates), score, gap) for count, dates, score, gap in rows]
 
     def _gap_texts(self, interval: HistoryInterval, style: str) -> list[bytes]:
-        found = [
-            (day.gaps.code, starts[day.gaps.first], starts[day.gaps.last], day.gaps.last - day.gaps.first + 1)
-            for day in interval.days
-            if day.gaps is not None and len(day.gaps.first)
-            for starts in (day.grid.expected_starts,)
-        ]
         ranges: list[list[bytes]] = [[] for _ in self._snapshot.symbols]
-        if found:
-            code, starts, ends, counts = (np.concatenate(column) for column in zip(*found, strict=True))
-            labels = (stamp_texts(instants, style, self._snapshot.timezone) for instants in (starts, ends))
-            for symbol, start, end, count in zip(code.tolist(), *labels, counts.tolist(), strict=True):
-                ranges[symbol].append(range_text(start, end, count))
-        rows = zip(ranges, _missing(interval).tolist(), strict=True)
-        return [gap_text(len(parts), missing, b",".join(parts)) for parts, missing in rows]
+        gaps = interval.gaps()
+        if gaps is not None:
+            count = len(gaps.code)
+            labels = stamp_texts(np.concatenate([gaps.start_us, gaps.end_us]), style, self._snapshot.timezone)
+            rows = zip(gaps.code.tolist(), labels[:count], labels[count:], gaps.bar_count.tolist(), strict=True)
+            for code, start, end, bars in rows:
+                ranges[code].append(range_text(start, end, bars))
+        told = zip(ranges, _missing(interval).tolist(), strict=True)
+        return [gap_text(len(parts), missing, b",".join(parts)) for parts, missing in told]
 
     def _date_ranges(self) -> list[bytes]:
         """Return the dates each symbol has data of, over all intervals, as text; kept with the history."""
         memo = self._history.memo
         if "date_ranges" not in memo:
-            dates: list[set[dt.date]] = [set() for _ in self._snapshot.symbols]
-            for interval in self._history.intervals.values():
-                for day in interval.days:
-                    for code in np.flatnonzero(day.segment.count).tolist():
-                        dates[code].add(day.date)
-            memo["date_ranges"] = [_range(sorted(held)) for held in dates]
+            held = [interval.dates() for interval in self._history.intervals.values()]
+            by_symbol = zip(*held, strict=True) if held else [()] * len(self._snapshot.symbols)
+            memo["date_ranges"] = [_range(_union(dates)) for dates in by_symbol]
         ranges: list[bytes] = memo["date_ranges"]
         return ranges
 
 
-def _range(dates: list[dt.date]) -> bytes:
+def _union(dates: Sequence[tuple[dt.date, ...]]) -> tuple[dt.date, ...]:
+    return dates[0] if len(dates) == 1 else tuple(sorted({date for held in dates for date in held}))
+
+
+@lru_cache
+def _range(dates: tuple[dt.date, ...]) -> bytes:
     first, last = (dates[0], dates[-1]) if dates else (None, None)
     return orjson.dumps({"start_date": first, "end_date": last, "days": len(dates)})
+
+
+@lru_cache
+def _list(dates: tuple[dt.date, ...]) -> bytes:
+    return orjson.dumps(dates)
 
 
 def _missing(interval: HistoryInterval) -> NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import is_
 
 import numpy as np
 import orjson
@@ -108,7 +109,7 @@ class KindSection:
         snapshot, key = self._snapshot, f"quiet {self.kind}"
         state = self._totals, snapshot.gaps(self.kind), self._codes, snapshot.set_quality, snapshot.set_gaps
         held = snapshot.shared_memo.get(key)
-        if held is None or any(was is not now for was, now in zip(held[0], state, strict=True)):
+        if held is None or not all(map(is_, held[0], state)):
             parts: list[list[Piece]] = [[head, b"}"] for head in self._heads()]
             held = snapshot.shared_memo[key] = state, parts
         kept: list[list[Piece]] = held[1]
@@ -116,25 +117,26 @@ class KindSection:
 
     def _row_texts(self) -> list[list[memoryview | bytes]]:
         """Return the text of each symbol's new rows: one piece per segment that has some, with separators between."""
-        codes = self._codes
-        start, stop = self._held[codes], self._log.visible[codes]
+        codes, segments = self._codes, self._log.segments
         texts: list[list[memoryview | bytes]] = [[] for _ in range(len(codes))]
         if not self._moved:
             return texts
+        start, stop = self._held[codes], self._log.visible[codes]
         passed: Ints | int = 0
-        for segment in self._log.segments:
+        for segment in segments:
             wide = segment.widened(len(self._totals))
-            low, high, count = start, stop, wide.count[codes]
-            if len(self._log.segments) > 1:
+            low, high = start, stop
+            if len(segments) > 1:
+                count = wide.count[codes]
                 low, high = np.clip(start - passed, 0, count), np.clip(stop - passed, 0, count)
-            some = np.flatnonzero(high > low)
+                passed = passed + count
+            (some,) = (high > low).nonzero()
             begin = wide.start[codes[some]]
             pieces = self._texts.pieces(segment, self._style, begin + low[some], begin + high[some])
             for at, piece in zip(some.tolist(), pieces, strict=True):
                 if texts[at]:
                     texts[at].append(SEPARATOR)
                 texts[at].append(piece)
-            passed = passed + count
         return texts
 
     def _latest(self) -> list[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -63,7 +64,7 @@ class RowTexts:
             return [self.rows(segment, style, start, stop) for start, stop in pairs]
         whole = self._whole(segment, style)
         text = whole.text
-        begins, ends = whole.offsets[starts].tolist(), (whole.offsets[stops] - len(SEPARATOR)).tolist()
+        begins, ends = (whole.offsets[starts] + len(SEPARATOR)).tolist(), whole.offsets[stops].tolist()
         return [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
     def _keeps(self, style: str) -> bool:
@@ -93,10 +94,8 @@ class RowTexts:
         table = pa.Table.from_batches([segment.batch for segment, _ in items])
         spans = [(segment.rows, style) for segment, style in items]
         whole = encode(table, self._names, spans, self._timezone)
-        texts, passed = [], 0
-        for rows, _ in spans:
-            offsets = whole.offsets[passed : passed + rows + 1]
-            begin = int(offsets[0])
-            texts.append(RowText(whole.text[begin : int(offsets[-1])], offsets - begin))
-            passed += rows
-        return texts
+        ends = itertools.accumulate(segment.rows for segment, _ in items)
+        return [
+            RowText(whole.text, whole.offsets[stop - rows : stop + 1])
+            for (rows, _), stop in zip(spans, ends, strict=True)
+        ]

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,10 +17,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mismartera.engine.log.segment import column
+from mismartera.engine.time.zone import to_local_us
 from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
-Letters = NDArray[np.uint8]
+Lines = NDArray[Any]
+"""One text a row, all equally long: an array of void, which NumPy moves without looking into it."""
 
 TIME, DATETIME, DATE, EVENT = "time", "datetime", "date", "event"
 """Styles of a row's timestamp: in the session, in history, of daily bars, of ticks and quotes."""
@@ -30,13 +33,14 @@ QUOTE_COLUMNS = ("timestamp", "bid", "ask", "bid_size", "ask_size")
 TICKS, QUOTES = "ticks", "quotes"
 SEPARATOR = b",\n"
 
+_WIDTHS = {TIME: 14, DATETIME: 25, DATE: 16, EVENT: 21}
+"""Letters a row begins with, by the style of its timestamp."""
+
 _CHUNK_ROWS = 1 << 14  # what stays in a processor's cache is encoded faster
-_ROW_END = "],\n"
 _EPOCH = dt.date(1970, 1, 1).toordinal()
 _SECOND_US = 1_000_000
-_HOUR_US = 3_600 * _SECOND_US
-_DAY_US = 24 * _HOUR_US
 _DAY_S = 86_400
+_DAY_US = _DAY_S * _SECOND_US
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,9 +50,9 @@ class RowText:
     Attributes
     ----------
     text : memoryview
-        One JSON array a row, each followed by a comma and a newline.
+        One JSON array a row, each after a comma and a newline; of other segments' rows too.
     offsets : int32 array, one entry more than rows
-        Row i is ``text[offsets[i] : offsets[i + 1]]``.
+        Row i and what separates it from the one before are ``text[offsets[i] : offsets[i + 1]]``.
     """
 
     text: memoryview
@@ -57,13 +61,13 @@ class RowText:
     @property
     def nbytes(self) -> int:
         """Bytes of text and offsets."""
-        return self.text.nbytes + self.offsets.nbytes
+        return int(self.offsets[-1] - self.offsets[0]) + self.offsets.nbytes
 
     def rows(self, start: int, stop: int) -> memoryview:
         """Return rows ``[start, stop)``, separated by commas and newlines, without a copy."""
         if start == stop:
             return self.text[:0]
-        return self.text[int(self.offsets[start]) : int(self.offsets[stop]) - len(SEPARATOR)]
+        return self.text[int(self.offsets[start]) + len(SEPARATOR) : int(self.offsets[stop])]
 
 
 def columns_of(kind: str) -> tuple[str, ...]:
@@ -103,8 +107,7 @@ def encode(
         chunk = columns.slice(start, _CHUNK_ROWS)
         stop = start + chunk.num_rows
         opened = _opened_rows(column(chunk, "timestamp"), _cut(spans, start, stop), timezone)
-        values = [_value_texts(array) for array in chunk.columns[1:]]
-        joined = pc.binary_join_element_wise(opened, *values, _ROW_END, "")
+        joined = pc.binary_join_element_wise(opened, *_value_texts(chunk.columns[1:]), "")
         _, ends, letters = joined.buffers()
         offsets[start + 1 : stop + 1] = np.frombuffer(ends, dtype=np.int32)[1 : chunk.num_rows + 1]
         offsets[start + 1 : stop + 1] += size
@@ -113,18 +116,45 @@ def encode(
     return RowText(texts[0] if len(texts) == 1 else memoryview(b"".join(texts)), offsets)
 
 
-def _value_texts(values: pa.Array) -> pa.Array:
-    """Return each value as JSON with a comma before it: numbers as the shortest text that reads back the same."""
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+def _value_texts(columns: Sequence[pa.Array]) -> list[pa.Array]:
+    """Return the rest of each row after its timestamp in a few texts: columns of one type side by side are one."""
+    groups = [list(group) for _, group in itertools.groupby(columns, key=lambda values: values.type)]
+    closings = [","] * (len(groups) - 1) + ["]"]
+    return [
+        _string_texts(group, closing) if pa.types.is_string(group[0].type) else _number_texts(group, closing)
+        for group, closing in zip(groups, closings, strict=True)
+    ]
+
+
+def _number_texts(columns: Sequence[pa.Array], closing: str) -> pa.Array:
+    """Return the numbers of each row with commas between and one letter after, as the shortest texts that read back.
+
+    They are written as one list, ``[1,2,3,4]``; its commas that end a row become that letter.
+    """
+    rows, width = len(columns[0]), len(columns)
+    matrix = np.empty((rows, width), dtype=columns[0].type.to_pandas_dtype())
+    for place, values in enumerate(columns):
+        matrix[:, place] = values.to_numpy()
+    text = bytearray(orjson.dumps(matrix.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY))
+    letters = np.frombuffer(text, dtype=np.uint8)
+    ends = np.flatnonzero(letters == ord(","))[width - 1 :: width]
+    if closing != ",":
+        letters[ends] = ord(closing)
+    letters[-1] = ord(closing)
+    offsets = np.empty(rows + 1, dtype=np.int32)
+    offsets[0], offsets[-1] = 1, len(text)
+    np.add(ends, 1, out=offsets[1:-1], casting="same_kind")
+    return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
+
+
+def _string_texts(columns: Sequence[pa.Array], closing: str) -> pa.Array:
+    """Return the texts of each row as JSON, commas between and one letter after."""
+    quoted = []
+    for values in columns:
         encoded = values.dictionary_encode()
-        texts = ["," + orjson.dumps(text).decode() for text in encoded.dictionary.to_pylist()]
-        return pa.array([*texts, ",null"]).take(encoded.indices.fill_null(len(texts)))
-    text = bytearray(orjson.dumps(values.to_numpy(), option=orjson.OPT_SERIALIZE_NUMPY))
-    text[0] = ord(",")  # [1,2,3] becomes ,1,2,3 and the end: every value lies behind its comma
-    starts = np.empty(len(values) + 1, dtype=np.int32)
-    starts[:-1] = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(","))
-    starts[-1] = len(text) - 1
-    return pa.StringArray.from_buffers(len(values), pa.py_buffer(starts), pa.py_buffer(text))
+        texts = [orjson.dumps(text).decode() for text in encoded.dictionary.to_pylist()]
+        quoted.append(pa.array([*texts, "null"]).take(encoded.indices.fill_null(len(texts))))
+    return pc.binary_join_element_wise(pc.binary_join_element_wise(*quoted, ","), "", closing)
 
 
 def _cut(spans: Sequence[tuple[int, str]], start: int, stop: int) -> list[tuple[int, str]]:
@@ -139,64 +169,77 @@ def _cut(spans: Sequence[tuple[int, str]], start: int, stop: int) -> list[tuple[
 
 
 def _opened_rows(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pa.Array:
-    """Return the first piece of each row, an opening bracket and the quoted timestamp, as Arrow strings."""
-    parts, lengths, passed = [], [], 0
-    for style, group in itertools.groupby(spans, key=lambda span: span[1]):
-        count = sum(rows for rows, _ in group)
-        part = _opened_stamps(stamps[passed : passed + count], style, timezone)
-        parts.append(part.reshape(-1))
-        lengths.append(np.full(count, part.shape[1], dtype=np.int32))
-        passed += count
-    offsets = np.zeros(passed + 1, dtype=np.int32)
-    np.cumsum(lengths[0] if len(lengths) == 1 else np.concatenate(lengths), out=offsets[1:])
-    letters = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    """Return the beginning of each row as Arrow strings: a separator, a bracket, the quoted timestamp and a comma."""
+    groups = [
+        (style, sum(rows for rows, _ in group)) for style, group in itertools.groupby(spans, lambda span: span[1])
+    ]
+    offsets = np.zeros(len(stamps) + 1, dtype=np.int32)
+    letters = np.empty(sum(count * _WIDTHS[style] for style, count in groups), dtype=np.uint8)
+    passed, size = 0, 0
+    for style, count in groups:
+        width = _WIDTHS[style]
+        row, end = passed + count, size + count * width
+        offsets[passed + 1 : row + 1] = np.arange(size + width, end + 1, width)
+        _write_opened(letters[size:end], stamps[passed:row], style, timezone)
+        passed, size = row, end
     return pa.StringArray.from_buffers(passed, pa.py_buffer(offsets), pa.py_buffer(letters))
 
 
-def _opened_stamps(stamps: Ints, style: str, timezone: ZoneInfo) -> Letters:
-    """Return one line of letters a row; all of a style are equally long.
+def _write_opened(letters: NDArray[np.uint8], stamps: Ints, style: str, timezone: ZoneInfo) -> None:
+    """Write one line of letters a row; all of a style are equally long.
 
     Rows have few distinct dates, and of times of day there are 86,400: they pick theirs from tables.
     """
     days, seconds, rest = _parts(stamps, style, timezone)
     if style == DATE:
-        return _dates(days, '["{}"')
-    if style == TIME:
-        return _times('["', '"').take(seconds, axis=0)
-    if style == DATETIME:
-        dates, times = _dates(days, '["{}T'), _times("", '"').take(seconds, axis=0)
-        return np.concatenate([dates, times], axis=1)
-    fraction = rest[:, None] // 10 ** np.arange(5, -1, -1) % 10 + ord("0")
-    closing = np.full((len(rest), 1), ord('"'))
-    return np.hstack([_times('["', ".")[seconds], fraction.astype(np.uint8), closing.astype(np.uint8)])
+        parts = [_dates(days, ',\n["{}",')]
+    elif style == TIME:
+        parts = [_times(',\n["', '",').take(seconds)]
+    elif style == DATETIME:
+        parts = [_dates(days, ',\n["{}T'), _times("", '",').take(seconds)]
+    else:
+        millis, micros = np.divmod(rest, 1000)
+        parts = [_times(',\n["', ".").take(seconds), _thousand("").take(millis), _thousand('",').take(micros)]
+    lines = letters.view([(f"part{place}", part.dtype) for place, part in enumerate(parts)])
+    for place, part in enumerate(parts):
+        lines[f"part{place}"] = part
 
 
 def stamp_texts(stamps: Ints, style: str, timezone: ZoneInfo) -> list[str]:
     """Return bar starts as text, without quotes."""
     days, seconds, _ = _parts(stamps, style, timezone)
-    dates = {day: dt.date.fromordinal(day + _EPOCH).isoformat() for day in np.unique(days).tolist()}
-    if style == DATE:
-        return [dates[day] for day in days.tolist()]
     texts = _clock()
-    clock = [texts[second] for second in seconds.tolist()]
     if style == TIME:
-        return clock
-    return [f"{dates[day]}T{time}" for day, time in zip(days.tolist(), clock, strict=True)]
+        return [texts[second] for second in seconds.tolist()]
+    dates = map(_date, days.tolist())
+    if style == DATE:
+        return list(dates)
+    return [f"{date}T{texts[second]}" for date, second in zip(dates, seconds.tolist(), strict=True)]
 
 
 def _parts(stamps: Ints, style: str, timezone: ZoneInfo) -> tuple[Ints, Ints, Ints]:
     """Return local day since the epoch, second of the day, and microseconds; a daily bar's day is its label's."""
-    local = stamps if style == DATE or not len(stamps) else stamps + _utc_offsets(stamps, timezone)
+    local = stamps if style == DATE else to_local_us(stamps, timezone)
     days = local // _DAY_US
     within = local - days * _DAY_US
     seconds = within // _SECOND_US
     return days, seconds, within - seconds * _SECOND_US if style == EVENT else within[:0]
 
 
-def _dates(days: Ints, form: str) -> Letters:
-    distinct, place = _distinct(days)
-    texts = [form.format(dt.date.fromordinal(day + _EPOCH).isoformat()).encode() for day in distinct.tolist()]
-    return _letters(texts).take(place, axis=0)
+def _dates(days: Ints, form: str) -> Lines:
+    first = int(days.min())
+    return _calendar(first, int(days.max()), form).take(days - first)
+
+
+@lru_cache
+def _calendar(first: int, last: int, form: str) -> Lines:
+    """Return every date from one day to another in a text."""
+    return _lines([form.format(_date(day)) for day in range(first, last + 1)])
+
+
+@lru_cache(maxsize=1 << 16)
+def _date(day: int) -> str:
+    return dt.date.fromordinal(day + _EPOCH).isoformat()
 
 
 @lru_cache
@@ -206,33 +249,17 @@ def _clock() -> list[str]:
 
 
 @lru_cache
-def _times(before: str, after: str) -> Letters:
-    """Return the times of day between two texts, a line of letters each."""
-    return _letters([f"{before}{time}{after}".encode() for time in _clock()])
+def _times(before: str, after: str) -> Lines:
+    """Return the times of day between two texts."""
+    return _lines([f"{before}{time}{after}" for time in _clock()])
 
 
-def _letters(texts: Sequence[bytes]) -> Letters:
-    """Return texts of one length as a matrix of their bytes."""
-    return np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), -1)
+@lru_cache
+def _thousand(after: str) -> Lines:
+    """Return the numbers of three digits with a text after each."""
+    return _lines([f"{number:03d}{after}" for number in range(1000)])
 
 
-def _distinct(numbers: Ints) -> tuple[Ints, NDArray[np.int32]]:
-    """Return the distinct numbers, ascending, and which each row has. O(rows + their span): no sort."""
-    low = int(numbers.min())
-    used = np.flatnonzero(np.bincount(numbers - low))
-    place = np.zeros(int(used[-1]) + 1, dtype=np.int32)
-    place[used] = np.arange(len(used), dtype=np.int32)
-    return used + low, place[numbers - low]
-
-
-def _utc_offsets(stamps: Ints, timezone: ZoneInfo) -> Ints:
-    """Return the zone's offset at each instant in microseconds; clocks change on the hour, so an hour has one."""
-    hours, place = _distinct(stamps // _HOUR_US)
-    offsets = (_offset_us(hour, timezone) for hour in hours.tolist())
-    return np.fromiter(offsets, dtype=np.int64, count=len(hours))[place]
-
-
-@lru_cache(maxsize=1 << 16)
-def _offset_us(hour: int, timezone: ZoneInfo) -> int:
-    offset = dt.datetime.fromtimestamp(hour * 3600, timezone).utcoffset()
-    return 0 if offset is None else offset // dt.timedelta(microseconds=1)
+def _lines(texts: Sequence[str]) -> Lines:
+    """Return texts of one length as lines."""
+    return np.frombuffer("".join(texts).encode(), dtype=np.dtype((np.void, len(texts[0]))))

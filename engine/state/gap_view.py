@@ -14,6 +14,8 @@ from mismartera.engine.columns.quality import quality_percent
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
+_ALWAYS = np.iinfo(np.int64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GapView:
@@ -32,6 +34,8 @@ class GapView:
         Bars missing by now.
     all_ranges, all_missing : int
         Those of all symbols together.
+    from_us, until_us : int
+        The instants the view holds for: from one bar's end to the next's, which is excluded.
     """
 
     columns: GapColumns
@@ -41,6 +45,8 @@ class GapView:
     missing: Ints
     all_ranges: int
     all_missing: int
+    from_us: int
+    until_us: int
 
     @classmethod
     def at(cls, columns: GapColumns, grid: BucketGrid, now_us: int) -> GapView:
@@ -49,7 +55,10 @@ class GapView:
         visible = columns.visible_at(expected)
         missing = columns.missing(visible, expected)
         totals = int(np.add.reduce(visible)), int(np.add.reduce(missing))
-        return cls(columns, grid, expected, visible, missing, *totals)
+        ends = grid.expected_ends
+        from_us = int(ends[expected - 1]) if expected else _ALWAYS.min
+        until_us = int(ends[expected]) if expected < grid.n_expected else _ALWAYS.max
+        return cls(columns, grid, expected, visible, missing, *totals, from_us, until_us)
 
     def quality(self) -> Floats:
         """Return the quality of each symbol in percent, NaN while nothing is expected."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -53,6 +53,25 @@ class HistoryDay:
         return replace(self, segment=segment, gaps=None if self.gaps is None else detect_gaps(segment, self.grid))
 
 
+class HistoryGaps(NamedTuple):
+    """The gap ranges of all symbols over all days of an interval, the older day's first, each day's by symbol.
+
+    Attributes
+    ----------
+    code, day : int64 arrays, one entry per range
+        Symbol code, and number of the day within the window.
+    start_us, end_us : int64 arrays
+        First and last missing bar starts, UTC microseconds.
+    bar_count : int64 array
+    """
+
+    code: Ints
+    day: Ints
+    start_us: Ints
+    end_us: Ints
+    bar_count: Ints
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class HistoryInterval:
     """One interval over the trailing sessions, oldest first.
@@ -78,19 +97,51 @@ class HistoryInterval:
         counted: Ints = self.memo["count"]
         return counted
 
+    def dates(self) -> list[tuple[dt.date, ...]]:
+        """Return the dates each symbol has rows of, ascending, by symbol code; symbols alike share one tuple."""
+        if "dates" not in self.memo:
+            held = np.stack([day.segment.count for day in self.days], axis=1) > 0
+            alike: dict[bytes, tuple[dt.date, ...]] = {}
+            found = []
+            for row in held:
+                key = row.tobytes()
+                if key not in alike:
+                    alike[key] = tuple(
+                        day.date for day, has_rows in zip(self.days, row.tolist(), strict=True) if has_rows
+                    )
+                found.append(alike[key])
+            self.memo["dates"] = found
+        dates: list[tuple[dt.date, ...]] = self.memo["dates"]
+        return dates
+
     def expected(self) -> int:
         """Return how many bars the window's calendar expects of a symbol."""
         return sum(day.grid.n_expected for day in self.days)
 
+    def gaps(self) -> HistoryGaps | None:
+        """Return every gap range of the window; None where quality is off. Cost: O(ranges), once."""
+        if "gaps" not in self.memo:
+            found = [day.gaps for day in self.days if day.gaps is not None]
+            self.memo["gaps"] = self._gaps(found) if found and len(found) == len(self.days) else None
+        gaps: HistoryGaps | None = self.memo["gaps"]
+        return gaps
+
+    def _gaps(self, found: list[GapColumns]) -> HistoryGaps:
+        code, first, last = (
+            np.concatenate([getattr(day, name) for day in found]) for name in ("code", "first", "last")
+        )
+        day = np.repeat(np.arange(len(found)), [len(one.first) for one in found])
+        starts = np.concatenate([one.grid.expected_starts for one in self.days])
+        before = np.cumsum([0] + [one.grid.n_expected for one in self.days])[day]
+        return HistoryGaps(code, day, starts[first + before], starts[last + before], last - first + 1)
+
     def missing(self) -> Ints | None:
         """Return the bars each symbol misses over the window, int64; None where quality is off."""
-        if any(day.gaps is None for day in self.days):
+        gaps = self.gaps()
+        if gaps is None:
             return None
         if "missing" not in self.memo:
-            gaps = [day.gaps for day in self.days if day.gaps is not None]
-            codes = np.concatenate([found.code for found in gaps])
-            lengths = np.concatenate([found.last - found.first + 1 for found in gaps])
-            total = np.bincount(codes, weights=lengths, minlength=self.days[0].segment.n_symbols)
+            total = np.bincount(gaps.code, weights=gaps.bar_count, minlength=self.days[0].segment.n_symbols)
             self.memo["missing"] = total.astype(np.int64)
         missing: Ints = self.memo["missing"]
         return missing

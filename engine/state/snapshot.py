@@ -96,17 +96,11 @@ class Snapshot:
         columns = self.gap_columns.get(interval)
         if columns is None:
             return None
-        key = f"gaps {interval}"
-        mine: GapView | None = self.memo.get(key)
-        if mine is not None:
-            return mine
-        grid = self.grids[interval]
-        expected = grid.expected_at(self.now_us)
+        memo = self.shared_memo
         # Between two closings of the interval every snapshot of the day has the same view.
-        held: GapView | None = self.shared_memo.get(key)
-        if held is None or held.expected != expected or held.columns is not columns:
-            held = self.shared_memo[key] = GapView.at(columns, grid, self.now_us)
-        self.memo[key] = held
+        held: GapView | None = memo.get(interval)
+        if held is None or held.columns is not columns or not held.from_us <= self.now_us < held.until_us:
+            held = memo[interval] = GapView.at(columns, self.grids[interval], self.now_us)
         return held
 
     def quality(self, interval: str) -> Floats:

@@ -177,6 +177,17 @@ def test_files_of_others_are_read_merged_and_tidied(catalog):
     assert content(catalog) == merged
 
 
+@pytest.mark.parametrize("options", [{}, {"write_statistics": False}, {"coerce_timestamps": "ms"}])
+def test_the_span_of_a_partition_is_in_its_footer_or_its_rows(catalog, options):
+    catalog.upsert("1m", bars(("B", 5, 1.0), ("A", 2, 1.0), ("A", 9, 1.0)))
+    path = part(catalog)
+    day = dt.date.fromisoformat(path.parent.name.removeprefix("date="))
+    wanted = pl.read_parquet(path)["timestamp"].to_physical()
+    pq.write_table(pq.read_table(path), path, **options)
+    assert catalog.span("1m", day) == (wanted.min(), wanted.max())
+    assert catalog.span("1m", day + dt.timedelta(days=1)) is None
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import pyarrow as pa
 
 from mismartera.engine.columns.buckets import DAY_US, date_label_us
-from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.partition import EVENT_KINDS
 from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession
 from mismartera.schemas.bars import TIMESTAMP
 from mismartera.schemas.exchanges import ExchangeGroup
 from mismartera.schemas.interval import Interval
+
+from .catalog_files import CatalogFiles
 
 
 class CatalogSessions:
@@ -22,7 +23,7 @@ class CatalogSessions:
 
     Parameters
     ----------
-    catalog : Catalog
+    files : CatalogFiles
     group : ExchangeGroup
 
     Raises
@@ -36,9 +37,9 @@ class CatalogSessions:
     rows beyond it lie in a partition of another date; the footers of the files tell which partitions hold any.
     """
 
-    def __init__(self, catalog: Catalog, group: ExchangeGroup) -> None:
-        self._catalog = catalog
-        stored = [date for kind in catalog.kinds() for date in (catalog.dates(kind)[0], catalog.dates(kind)[-1])]
+    def __init__(self, files: CatalogFiles, group: ExchangeGroup) -> None:
+        self._files = files
+        stored = [date for dates in files.dates.values() for date in (dates[0], dates[-1])]
         self._calendar = ExchangeCalendar(group, min(stored), max(stored))
         known = self._calendar.known
         day = dt.timedelta(days=1)
@@ -55,6 +56,17 @@ class CatalogSessions:
     def session(self, date: dt.date) -> TradingSession | None:
         """Return the session of a date; None where the exchange does not trade or the calendar knows no answer."""
         return next((session for session in self._sessions if session.date == date), None)
+
+    def stored(self, kind: str) -> list[TradingSession]:
+        """Return the sessions of which any row of a kind is stored, ascending."""
+        return [session for session in self._sessions if any(self._holding(kind, session.date))]
+
+    def symbols(self, kind: str, session: TradingSession) -> pa.Array:
+        """Return the symbols that have rows of a kind in a session, each once."""
+        start_us, stop_us = session.day_start_us, session.day_stop_us
+        if kind not in EVENT_KINDS and Interval(kind).is_daily:
+            start_us, stop_us = date_label_us(session.date), date_label_us(session.date) + 1
+        return self._files.symbols(kind, list(self._holding(kind, session.date)), start_us, stop_us)
 
     def last_date(self, kinds: Sequence[str]) -> dt.date:
         """Return the date of the last session that has rows of one of `kinds`."""
@@ -82,6 +94,13 @@ class CatalogSessions:
             beyond = f"interval NOT LIKE '%d' AND {beyond}"
         dates = ", ".join(f"DATE '{date}'" for date in sorted(spilled))
         return [("date", f"NOT ({beyond})"), (f"date + {self._beyond}", f"date IN ({dates}) AND {beyond}")]
+
+    def regular_parts(self, kind: str) -> list[tuple[str, str]]:
+        """Return the same of one interval where only regular hours matter, which seldom reach over midnight."""
+        starts = ((date_label_us(session.date), session) for session in self._sessions)
+        if all(start <= session.open_us and session.close_us <= start + DAY_US for start, session in starts):
+            return [("date", "true")]
+        return self.parts([kind])
 
     def available_at(self, intervals: Sequence[str], session_date: str) -> str:
         """Return the SQL of when a bar could first be known: its end, or the close where that comes earlier.
@@ -143,19 +162,32 @@ class CatalogSessions:
         return time_us < self._cut_us if self._beyond < 0 else time_us >= self._cut_us
 
     def _last_date(self, kind: str) -> dt.date:
-        dates = self._catalog.dates(kind)
+        dates = self._files.dates[kind]
         if self._may_reach_beyond(kind):
             for date in reversed(dates):
-                span = self._catalog.span(kind, date)
+                span = self._files.span(kind, date)
                 if span is not None:
                     return date + dt.timedelta(days=self._beyond * self._is_beyond(span[1], date))
         return dates[-1]
 
+    def _holding(self, kind: str, date: dt.date) -> Iterator[dt.date]:
+        """Yield the dates whose partitions hold rows of a session."""
+        if not self._may_reach_beyond(kind):
+            yield from [date] if date in self._files.dates[kind] else []
+            return
+        # A partition's own rows lie towards the middle of its date: behind those of the session before, which are its
+        # first ones, or before those of the session after, which are its last ones.
+        own, spilled = (1, 0) if self._beyond < 0 else (0, 1)
+        for day, edge in ((date, own), (date - dt.timedelta(days=self._beyond), spilled)):
+            span = self._files.span(kind, day) if day in self._files.dates[kind] else None
+            if span is not None and self._is_beyond(span[edge], day) is (day != date):
+                yield day
+
     def _spilled(self, kind: str) -> list[dt.date]:
         """Return the dates whose partitions hold rows of another date's session."""
         found = []
-        for date in self._catalog.dates(kind):
-            span = self._catalog.span(kind, date)
+        for date in self._files.dates[kind]:
+            span = self._files.span(kind, date)
             if span is not None and self._is_beyond(span[0 if self._beyond < 0 else 1], date):
                 found.append(date)
         return found

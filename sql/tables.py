@@ -62,9 +62,9 @@ low          DOUBLE      price  lowest price
 close        DOUBLE      price  last price
 volume       BIGINT      shares traded
 generated    BOOLEAN     -      true where it was derived from a finer interval
-n_base       INTEGER     bars   base bars it is made of; NULL where a source does not tell
-n_expected   INTEGER     bars   base bars it would be made of without a gap; NULL where a source does not tell
-revision     INTEGER     -      0, then 1, 2, … for later values of one bar
+n_base       INTEGER     bars   base bars it is made of, 1 if not generated; JSON exports do not tell: NULL if generated
+n_expected   INTEGER     bars   base bars it would be made of without a gap; NULL where no calendar tells
+revision     INTEGER     -      0, then 1, 2, … for later values of one bar; JSON exports do not tell: 0
 available_at TIMESTAMPTZ -      when it could first be known: the end of the bar, or the close that cuts it short
 """
 
@@ -73,7 +73,7 @@ TABLES: dict[str, Table] = {
     for table in (
         Table(
             "session_bars",
-            "a bar of the current session as it arrived, every revision of it; of a catalog, bars of its last session",
+            "a bar of the current session as it arrived, every revision of it; of a catalog, of its last session or the named",
             _columns(_BARS),
         ),
         Table("historical_bars", "a bar of a session before the current one", _columns(_BARS)),
@@ -111,7 +111,7 @@ available_at TIMESTAMPTZ -      when it could first be known
             _columns("""
 symbol       VARCHAR     -      the symbol
 interval     VARCHAR     -      length of the bars
-scope        VARCHAR     -      session or historical
+scope        VARCHAR     -      session, or historical: the sessions before it; of a catalog, all that are stored
 session_date DATE        -      the trading session
 start_time   TIMESTAMPTZ -      first missing bar's start
 end_time     TIMESTAMPTZ -      last missing bar's start
@@ -126,9 +126,9 @@ last_retry   TIMESTAMPTZ -      when the last attempt was made, else NULL
             _columns("""
 symbol       VARCHAR     -      the symbol
 interval     VARCHAR     -      length of the bars
-scope        VARCHAR     -      session or historical
+scope        VARCHAR     -      session, or historical: the sessions before it; of a catalog, all that are stored
 quality      DOUBLE      %      bars that are there of those expected, rounded down to two decimals; else NULL
-bars         BIGINT      bars   distinct bars there are
+bars         BIGINT      bars   distinct bars there are; of a catalog, expected ones
 gap_count    BIGINT      -      gap ranges
 missing_bars BIGINT      bars   expected bars that are missing
 """),

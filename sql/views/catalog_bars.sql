@@ -3,5 +3,5 @@
 -- close that cuts it short, looked up in lists with an entry per date.
 SELECT symbol, interval, timestamp, $session_date AS session_date, open, high, low, close, volume,
        false AS generated, 1 AS n_base, 1 AS n_expected, 0 AS revision, $available_at AS available_at
-FROM read_parquet($files, hive_partitioning = true, hive_types = {'interval': VARCHAR, 'date': DATE})
+FROM $rows
 WHERE $which

@@ -1,4 +1,4 @@
 -- Ticks or quotes of a catalog, of all dates; each could be known at its own instant.
 SELECT *, $session_date AS session_date, timestamp AS available_at
-FROM read_parquet($files, hive_partitioning = true, hive_types = {'date': DATE})
+FROM $rows
 WHERE $which

@@ -47,7 +47,7 @@ class GapColumns:
 
     def visible_at(self, expected: int) -> Ints:
         """Return how many ranges of each symbol show while `expected` bars are due; int64, one entry per symbol."""
-        shown = int(np.searchsorted(self.first, expected, sorter=self.by_first))
+        shown = int(self.first.searchsorted(expected, sorter=self.by_first))
         return np.bincount(self.code[self.by_first[:shown]], minlength=len(self.count))
 
     def missing(self, visible: Ints, expected: int) -> Ints:

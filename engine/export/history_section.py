@@ -58,13 +58,12 @@ class HistorySection:
         else:
             self._new = (self._history.changed[codes] > since.history).tolist()
         self._texts = texts
+        self.rows = 0
         if any(self._new):
+            fresh = codes if all(self._new) else codes[np.array(self._new, dtype=bool)]
             for text, interval in self._intervals.items():
                 texts.expect([day.segment for day in interval.days], style_of(text, past=True))
-        fresh = codes[np.array(self._new, dtype=bool)] if any(self._new) else codes[:0]
-        self.rows = (
-            sum(int(interval.count()[fresh].sum()) for interval in self._intervals.values()) if len(fresh) else 0
-        )
+                self.rows += int(np.add.reduce(interval.count()[fresh]))
 
     def with_news(self) -> list[tuple[str, int]]:
         """Return interval and place of the sections that carry rows or gap ranges."""

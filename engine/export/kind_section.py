@@ -65,7 +65,7 @@ class KindSection:
         held = _held(since, kind, log.visible)
         self._held = held
         self._moved = held is not log.visible
-        self.rows = int((log.visible[codes] - held[codes]).sum()) if self._moved else 0
+        self.rows = int(np.add.reduce(log.visible[codes] - held[codes])) if self._moved else 0
         self._texts = texts
         self._style = style_of(kind)
         if self._moved:
@@ -81,7 +81,7 @@ class KindSection:
             told = np.zeros(len(self._totals), dtype=bool)
             told[list(self._ranges)] = True
             news |= told[self._codes]
-        places: list[int] = np.flatnonzero(news).tolist()
+        places: list[int] = news.nonzero()[0].tolist()
         return places
 
     def parts(self) -> list[list[Piece]]:
@@ -185,16 +185,27 @@ class KindSection:
         view = None if self._is_event else snapshot.gaps(self.kind)
         texts: dict[int, bytes] = {}
         if view is not None and len(view.columns.first):
-            told = 0 if since is None else view.grid.expected_at(since.now_us)
             known = len(view.missing) if since is None else since.n_symbols
-            if told < view.expected or known < len(view.missing):
-                texts = range_texts(view, told, self._labels(view), known)
+            if since is None or since.now_us < view.from_us or known < len(view.missing):
+                texts = self._all_ranges(view) if since is None else self._fresh_ranges(view, since)
         if snapshot.set_gaps or (since is not None and since.set_gaps):
             for code, ranges in ranges_by_hand(snapshot, since, self.kind).items():
                 texts.pop(code, None)
                 if ranges:
                     texts[code] = orjson.dumps(range_objects(ranges, self.kind, snapshot))[1:-1]
         return texts
+
+    def _all_ranges(self, view: GapView) -> dict[int, bytes]:
+        """Return the text of all ranges; kept for the next complete export of the same view."""
+        memo, key = self._snapshot.shared_memo, f"ranges {self.kind}"
+        held = memo.get(key)
+        if held is None or held[0] is not view:
+            held = memo[key] = view, range_texts(view, 0, self._labels(view), len(view.missing))
+        texts: dict[int, bytes] = held[1]
+        return dict(texts)
+
+    def _fresh_ranges(self, view: GapView, since: Cursor) -> dict[int, bytes]:
+        return range_texts(view, view.grid.expected_at(since.now_us), self._labels(view), since.n_symbols)
 
     def _labels(self, view: GapView) -> list[str]:
         """Return the expected bar starts as text; the same all day, so they are kept."""
@@ -209,7 +220,7 @@ def _held(since: Cursor | None, kind: str, visible: Ints) -> Ints:
     """Return how many rows of each symbol the consumer holds: `visible` itself where it holds all."""
     held = None if since is None else since.offsets.get(kind)
     if held is None:
-        return np.zeros_like(visible)
+        return np.zeros(len(visible), dtype=np.int64)
     if len(held) < len(visible):
         return np.concatenate([held, np.zeros(len(visible) - len(held), dtype=np.int64)])
     return held

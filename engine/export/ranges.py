@@ -37,7 +37,7 @@ def fresh_ranges(view: GapView, told: int, n_symbols: int) -> tuple[Ints, Ints, 
     gaps = view.columns
     shown = gaps.ends_at(view.expected)
     news = (gaps.first >= told) | (shown > gaps.ends_at(told)) | (gaps.code >= n_symbols)
-    fresh = np.flatnonzero((gaps.first < view.expected) & news)
+    (fresh,) = ((gaps.first < view.expected) & news).nonzero()
     return gaps.code[fresh], gaps.first[fresh], shown[fresh]
 
 

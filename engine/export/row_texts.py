@@ -92,10 +92,11 @@ class RowTexts:
     def _encoded(self, items: Sequence[Item]) -> list[RowText]:
         """Encode segments in one pass, and return each one's part of the text."""
         table = pa.Table.from_batches([segment.batch for segment, _ in items])
-        spans = [(segment.rows, style) for segment, style in items]
+        counts = [segment.rows for segment, _ in items]
+        styles = itertools.groupby(zip(counts, items, strict=True), key=lambda counted: counted[1][1])
+        spans = [(sum(rows for rows, _ in group), style) for style, group in styles]
         whole = encode(table, self._names, spans, self._timezone)
-        ends = itertools.accumulate(segment.rows for segment, _ in items)
+        stops = itertools.accumulate(counts)
         return [
-            RowText(whole.text, whole.offsets[stop - rows : stop + 1])
-            for (rows, _), stop in zip(spans, ends, strict=True)
+            RowText(whole.text, whole.offsets[stop - rows : stop + 1]) for rows, stop in zip(counts, stops, strict=True)
         ]

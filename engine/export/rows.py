@@ -170,13 +170,10 @@ def _cut(spans: Sequence[tuple[int, str]], start: int, stop: int) -> list[tuple[
 
 def _opened_rows(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneInfo) -> pa.Array:
     """Return the beginning of each row as Arrow strings: a separator, a bracket, the quoted timestamp and a comma."""
-    groups = [
-        (style, sum(rows for rows, _ in group)) for style, group in itertools.groupby(spans, lambda span: span[1])
-    ]
     offsets = np.zeros(len(stamps) + 1, dtype=np.int32)
-    letters = np.empty(sum(count * _WIDTHS[style] for style, count in groups), dtype=np.uint8)
+    letters = np.empty(sum(count * _WIDTHS[style] for count, style in spans), dtype=np.uint8)
     passed, size = 0, 0
-    for style, count in groups:
+    for count, style in spans:
         width = _WIDTHS[style]
         row, end = passed + count, size + count * width
         offsets[passed + 1 : row + 1] = np.arange(size + width, end + 1, width)

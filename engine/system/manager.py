@@ -96,6 +96,7 @@ class SystemManager(SystemExports):
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
         self.config = config if isinstance(config, SessionConfig) else load_config(config)
         _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
+        self._config_json = self.config.model_dump(mode="json")
         self.time_manager = TimeManager(self.config)
         self.data_manager = DataManager(
             catalog if isinstance(catalog, Catalog) else Catalog(catalog), self.time_manager
@@ -114,8 +115,8 @@ class SystemManager(SystemExports):
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
         self._state = SystemState.INITIALIZED
-        self._started_us = self.time_manager.now_us
-        self.session_data.publish(self._started_us)
+        self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
+        self.session_data.publish(self.time_manager.now_us)
         self._coordinator: SessionCoordinator | None = None
         self._processor: DataProcessor | None = None
         self._quality: DataQualityManager | None = None
@@ -329,7 +330,7 @@ class SystemManager(SystemExports):
         return sections | ({"session_config": self._config_section()} if complete else {})
 
     def _config_section(self) -> dict[str, Any]:
-        return self.config.model_dump(mode="json")
+        return self._config_json
 
     def _thread_sections(self, *, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         threads = {
@@ -346,7 +347,7 @@ class SystemManager(SystemExports):
         section: dict[str, Any] = {
             "_state": self.state.value,
             "_mode": self.config.mode.upper(),
-            "_start_time": time.isoformat(self._started_us),
+            "_start_time": self._started_at,
             "timezone": time.get_market_timezone().key,
             "exchange_group": self.config.exchange_group,
             "asset_class": self.config.asset_class,

@@ -58,8 +58,9 @@ class EngineThread(threading.Thread, ABC):
         debug : bool
             Adds what the thread knows of its performance and of what waits for it.
         """
-        info = {"name": self.name, "is_alive": self.is_alive(), "daemon": self.daemon}
-        return {"thread_info": info, "_running": self.running}
+        is_alive = self.is_alive()
+        info = {"name": self.name, "is_alive": is_alive, "daemon": self.daemon}
+        return {"thread_info": info, "_running": self._running and is_alive}
 
 
 class Worker(EngineThread):

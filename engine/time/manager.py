@@ -52,7 +52,7 @@ class TimeManager:
         earliest = shift_date(start, -(_longest_history(config) * 3 // 2))
         self.calendar = ExchangeCalendar(EXCHANGE_GROUPS[config.exchange_group], earliest, end)
         # What `to_json` told of the date asked for last: exports ask for the same one all day.
-        self._described: tuple[dt.date, TradingSession | None, dict[str, Any] | None] | None = None
+        self._described: tuple[dt.date, TradingSession | None, dict[str, Any]] | None = None
         self._now_us = local_us(start, dt.time(), self.calendar.timezone)
 
     @property
@@ -186,11 +186,7 @@ class TimeManager:
         """
         if session is None or self.to_local(us).date() != session.date:
             return "closed"
-        if us < session.open_us:
-            return "pre_market"
-        if us >= session.close_us:
-            return "after_hours"
-        return "open" if any(start <= us < stop for start, stop in session.segments) else "break"
+        return _phase(us, session)
 
     def to_json(self, complete: bool = True, debug: bool = False, *, at_us: int | None = None) -> dict[str, Any]:
         """Return the ``time_manager`` section of an export.
@@ -212,11 +208,11 @@ class TimeManager:
         known = self._described
         if known is None or known[0] != local.date():
             session = self.get_session(local.date())
-            known = self._described = local.date(), session, None if session is None else self._describe(session)
+            known = self._described = local.date(), session, {} if session is None else self._describe(session)
         _, session, described = known
         return {
             "current_time": local.isoformat(),
-            "current_session": None if described is None else described | {"phase": self.phase(us, session)},
+            "current_session": None if session is None else described | {"phase": _phase(us, session)},
         }
 
     def _describe(self, session: TradingSession) -> dict[str, Any]:
@@ -239,3 +235,12 @@ def _longest_history(config: SessionConfig) -> int:
     lengths = [entry.trailing_days for entry in historical.data]
     lengths += [indicator.trailing_days for indicator in historical.indicators.values()]
     return max(lengths, default=0)
+
+
+def _phase(us: int, session: TradingSession) -> str:
+    """Return where `us`, an instant of the session's local date, lies in its day."""
+    if us < session.open_us:
+        return "pre_market"
+    if us >= session.close_us:
+        return "after_hours"
+    return "open" if any(start <= us < stop for start, stop in session.segments) else "break"

@@ -73,7 +73,7 @@ TABLES: dict[str, Table] = {
     for table in (
         Table(
             "session_bars",
-            "a bar of the current session as it arrived, every revision of it; of a catalog, of its last session or the named",
+            "a bar of the current session as it arrived, every revision of it; of a catalog, the last or named one",
             _columns(_BARS),
         ),
         Table("historical_bars", "a bar of a session before the current one", _columns(_BARS)),

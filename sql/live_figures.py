@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.data.partition import EVENT_KINDS
 from mismartera.engine.log.view import LogView
-from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import Snapshot, current
 from mismartera.schemas.gaps import GapInfo
 
@@ -22,7 +20,6 @@ from .live_rows import symbol_array
 from .tables import TABLES
 
 Ints = NDArray[np.int64]
-_EVENTS = ("ticks", "quotes")
 
 
 def table_of(name: str, columns: Mapping[str, Any], rows: int | None = None) -> pa.Table:
@@ -41,47 +38,63 @@ def table_of(name: str, columns: Mapping[str, Any], rows: int | None = None) -> 
     return pa.table(arrays, schema=schema)
 
 
+class _Ranges(NamedTuple):
+    """Gap ranges of one interval and scope; `date` holds days since 1970 and is one entry, or one per range."""
+
+    interval: str
+    scope: str
+    date: Ints
+    code: Ints
+    start_us: Ints
+    end_us: Ints
+    bar_count: Ints
+
+
 def gaps_table(snapshot: Snapshot) -> pa.Table:
     """Return every gap range of the session by now and of history. Cost: O(ranges), all symbols at once."""
     date = None if snapshot.session is None else snapshot.session.date
-    tables = [TABLES["gaps"].schema.empty_table()]
-    for kind in snapshot.logs:
-        view = None if kind in _EVENTS else snapshot.gaps(kind)
-        if view is not None:
-            by_hand = np.array([code for held, code in snapshot.set_gaps if held == kind], dtype=np.int64)
-            keep = (view.columns.first < view.expected) & ~np.isin(view.columns.code, by_hand)
-            tables.append(_ranges(snapshot, view.columns, keep, view.grid, view.expected, (kind, "session", date)))
+    found = [*_session_ranges(snapshot, date), *_past_ranges(snapshot)]
+    tables = [_ranges_table(snapshot, found)] if found else [TABLES["gaps"].schema.empty_table()]
     tables += [_set_gaps(snapshot, kind, code, gaps, date) for (kind, code), gaps in snapshot.set_gaps.items() if gaps]
-    for kind, interval in snapshot.history.intervals.items():
-        for day in interval.days:
-            if day.gaps is not None and len(day.gaps.first):
-                keep = np.ones(len(day.gaps.first), dtype=bool)
-                told = (kind, "historical", day.date)
-                tables.append(_ranges(snapshot, day.gaps, keep, day.grid, day.grid.n_expected, told))
     return pa.concat_tables(tables)
 
 
-def _ranges(
-    snapshot: Snapshot,
-    gaps: GapColumns,
-    keep: NDArray[np.bool_],
-    grid: BucketGrid,
-    expected: int,
-    told: tuple[str, str, dt.date | None],
-) -> pa.Table:
-    first = gaps.first[keep]
-    last = np.minimum(gaps.last[keep], expected - 1)
-    starts = grid.expected_starts
-    interval, scope, date = told
+def _session_ranges(snapshot: Snapshot, date: dt.date | None) -> Iterator[_Ranges]:
+    for kind in snapshot.logs if date is not None else ():
+        view = None if kind in EVENT_KINDS else snapshot.gaps(kind)
+        if view is None:
+            continue
+        gaps, starts = view.columns, view.grid.expected_starts
+        keep = gaps.first < view.expected
+        by_hand = [code for held, code in snapshot.set_gaps if held == kind]
+        if by_hand:
+            keep &= ~np.isin(gaps.code, by_hand)
+        first, last = gaps.first[keep], np.minimum(gaps.last[keep], view.expected - 1)
+        days = np.array([date], dtype="datetime64[D]").view(np.int64)
+        yield _Ranges(kind, "session", days, gaps.code[keep], starts[first], starts[last], last - first + 1)
+
+
+def _past_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
+    for kind, interval in snapshot.history.intervals.items():
+        gaps = interval.gaps()
+        if gaps is not None:
+            days = np.array([day.date for day in interval.days], dtype="datetime64[D]").view(np.int64)
+            yield _Ranges(kind, "historical", days[gaps.day], gaps.code, gaps.start_us, gaps.end_us, gaps.bar_count)
+
+
+def _ranges_table(snapshot: Snapshot, found: Sequence[_Ranges]) -> pa.Table:
+    part = np.repeat(np.arange(len(found)), [len(ranges.code) for ranges in found])
+    dates = np.concatenate([np.broadcast_to(ranges.date, len(ranges.code)) for ranges in found])
+    code, start, end, count = (np.concatenate([ranges[place] for ranges in found]) for place in range(3, 7))
     columns = {
-        "symbol": symbol_array(snapshot).take(pa.array(gaps.code[keep])),
-        "interval": pa.repeat(interval, len(first)),
-        "scope": pa.repeat(scope, len(first)),
-        "session_date": pa.repeat(pa.scalar(date, pa.date32()), len(first)),
-        "start_time": pa.array(starts[first]),
-        "end_time": pa.array(starts[last]),
-        "bar_count": last - first + 1,
-        "retry_count": np.zeros(len(first), dtype=np.int32),
+        "symbol": symbol_array(snapshot).take(pa.array(code)),
+        "interval": pa.array([ranges.interval for ranges in found]).take(pa.array(part)),
+        "scope": pa.array([ranges.scope for ranges in found]).take(pa.array(part)),
+        "session_date": pa.array(dates.astype(np.int32)),
+        "start_time": pa.array(start),
+        "end_time": pa.array(end),
+        "bar_count": count,
+        "retry_count": np.zeros(len(code), dtype=np.int32),
     }
     return table_of("gaps", columns)
 
@@ -98,9 +111,27 @@ def _set_gaps(snapshot: Snapshot, kind: str, code: int, gaps: tuple[GapInfo, ...
 
 def quality_table(snapshot: Snapshot) -> pa.Table:
     """Return quality, bars and gaps of each symbol and interval. Cost: O(symbols × intervals)."""
-    tables = [TABLES["quality"].schema.empty_table()]
+    parts = [*_session_quality(snapshot), *_past_quality(snapshot)]
+    if not parts:
+        return TABLES["quality"].schema.empty_table()
+    n_symbols = len(snapshot.symbols)
+    part = pa.array(np.repeat(np.arange(len(parts)), n_symbols))
+    unknown = np.full(n_symbols, np.nan)
+    figures = {
+        name: np.concatenate([unknown if told[name] is None else told[name] for *_, told in parts])
+        for name in ("quality", "bars", "gap_count", "missing_bars")
+    }
+    columns = {
+        "symbol": pa.concat_arrays([symbol_array(snapshot)] * len(parts)),
+        "interval": pa.array([interval for interval, _, _ in parts]).take(part),
+        "scope": pa.array([scope for _, scope, _ in parts]).take(part),
+    }
+    return table_of("quality", columns | figures)
+
+
+def _session_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for kind, log in snapshot.logs.items():
-        if kind in _EVENTS:
+        if kind in EVENT_KINDS:
             continue
         view = snapshot.gaps(kind)
         counts = None if view is None else view.visible.copy()
@@ -108,32 +139,21 @@ def quality_table(snapshot: Snapshot) -> pa.Table:
         for (held, code), gaps in snapshot.set_gaps.items():
             if held == kind and counts is not None and missing is not None:
                 counts[code], missing[code] = len(gaps), sum(gap.bar_count for gap in gaps)
-        columns = {"quality": snapshot.quality(kind), "bars": _distinct(log), "gap_count": counts}
-        tables.append(_quality(snapshot, kind, "session", columns | {"missing_bars": missing}))
+        told = {"quality": snapshot.quality(kind), "bars": _distinct(log), "gap_count": counts, "missing_bars": missing}
+        yield kind, "session", told
+
+
+def _past_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for kind, interval in snapshot.history.intervals.items():
-        columns = {"quality": interval.quality(), "bars": interval.count(), "gap_count": _ranges_of(interval)}
-        tables.append(_quality(snapshot, kind, "historical", columns | {"missing_bars": interval.missing()}))
-    return pa.concat_tables(tables)
-
-
-def _quality(snapshot: Snapshot, kind: str, scope: str, columns: Mapping[str, Any]) -> pa.Table:
-    n_symbols = len(snapshot.symbols)
-    named = {
-        "symbol": symbol_array(snapshot),
-        "interval": pa.repeat(kind, n_symbols),
-        "scope": pa.repeat(scope, n_symbols),
-    }
-    return table_of("quality", named | dict(columns), n_symbols)
+        gaps = interval.gaps()
+        counts = None if gaps is None else np.bincount(gaps.code, minlength=len(snapshot.symbols))
+        told = {"quality": interval.quality(), "bars": interval.count(), "gap_count": counts}
+        yield kind, "historical", told | {"missing_bars": interval.missing()}
 
 
 def _distinct(log: LogView) -> Ints:
     """Return how many distinct bars of each symbol are visible; corrections of one bar count once."""
     return log.visible if log.ordered or not log.segments else current(log).count
-
-
-def _ranges_of(interval: HistoryInterval) -> Ints | None:
-    counts = [day.gaps.count for day in interval.days if day.gaps is not None]
-    return None if len(counts) < len(interval.days) or not counts else np.sum(counts, axis=0)
 
 
 def metrics_table(snapshot: Snapshot) -> pa.Table:

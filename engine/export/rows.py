@@ -129,21 +129,22 @@ def _value_texts(columns: Sequence[pa.Array]) -> list[pa.Array]:
 def _number_texts(columns: Sequence[pa.Array], closing: str) -> pa.Array:
     """Return the numbers of each row with commas between and one letter after, as the shortest texts that read back.
 
-    They are written as one list, ``[1,2,3,4]``; its commas that end a row become that letter.
+    They are written as one list, ``[1,2,3,4,0]``; its commas that end a row become that letter, and the 0 after the
+    last one is there for its comma.
     """
     rows, width = len(columns[0]), len(columns)
-    matrix = np.empty((rows, width), dtype=columns[0].type.to_pandas_dtype())
+    numbers = np.zeros(rows * width + 1, dtype=columns[0].type.to_pandas_dtype())
+    matrix = numbers[:-1].reshape(rows, width)
     for place, values in enumerate(columns):
         matrix[:, place] = values.to_numpy()
-    text = bytearray(orjson.dumps(matrix.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY))
-    letters = np.frombuffer(text, dtype=np.uint8)
-    ends = np.flatnonzero(letters == ord(","))[width - 1 :: width]
+    text: bytes | bytearray = orjson.dumps(numbers, option=orjson.OPT_SERIALIZE_NUMPY)
+    (commas,) = (np.frombuffer(text, dtype=np.uint8) == ord(",")).nonzero()
+    ends = commas[width - 1 :: width]
     if closing != ",":
-        letters[ends] = ord(closing)
-    letters[-1] = ord(closing)
-    offsets = np.empty(rows + 1, dtype=np.int32)
-    offsets[0], offsets[-1] = 1, len(text)
-    np.add(ends, 1, out=offsets[1:-1], casting="same_kind")
+        text = bytearray(text)
+        np.frombuffer(text, dtype=np.uint8)[ends] = ord(closing)
+    offsets = np.ones(rows + 1, dtype=np.int32)
+    np.add(ends, 1, out=offsets[1:], casting="same_kind")
     return pa.StringArray.from_buffers(rows, pa.py_buffer(offsets), pa.py_buffer(text))
 
 

@@ -93,17 +93,20 @@ class HistoryInterval:
     def count(self) -> Ints:
         """Return the rows of each symbol over all days, int64, one entry per symbol code."""
         if "count" not in self.memo:
-            self.memo["count"] = np.sum([day.segment.count for day in self.days], axis=0)
+            self.memo["count"] = np.add.reduce(self._counts())
         counted: Ints = self.memo["count"]
         return counted
+
+    def _counts(self) -> Ints:
+        """Return the rows of each day, a line each, and symbol, a column each."""
+        return np.array([day.segment.count for day in self.days])
 
     def dates(self) -> list[tuple[dt.date, ...]]:
         """Return the dates each symbol has rows of, ascending, by symbol code; symbols alike share one tuple."""
         if "dates" not in self.memo:
-            held = np.stack([day.segment.count for day in self.days], axis=1) > 0
             alike: dict[bytes, tuple[dt.date, ...]] = {}
             found = []
-            for row in held:
+            for row in (self._counts() > 0).T:
                 key = row.tobytes()
                 if key not in alike:
                     alike[key] = tuple(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from bisect import bisect_right
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -42,16 +43,18 @@ def to_local_us(instants_us: Ints, timezone: ZoneInfo) -> Ints:
     """
     if not len(instants_us):
         return instants_us
-    low, high = int(instants_us.min()), int(instants_us.max())
+    low, high = int(np.minimum.reduce(instants_us)), int(np.maximum.reduce(instants_us))
     changes, offsets = _offsets(timezone, _year(low), _year(high))
-    first, last = (changes.searchsorted((low, high), side="right") - 1).tolist()
-    shift = offsets[first] if first == last else offsets[changes.searchsorted(instants_us, side="right") - 1]
+    first, last = bisect_right(changes, low) - 1, bisect_right(changes, high) - 1
+    shift: int | Ints = offsets[first]
+    if first != last:
+        shift = np.array(offsets)[np.array(changes).searchsorted(instants_us, side="right") - 1]
     local: Ints = instants_us + shift
     return local
 
 
 @lru_cache(maxsize=256)
-def _offsets(timezone: ZoneInfo, first_year: int, last_year: int) -> tuple[Ints, Ints]:
+def _offsets(timezone: ZoneInfo, first_year: int, last_year: int) -> tuple[list[int], list[int]]:
     """Return the instants from which on a zone has an offset, and the offset, of the years given; microseconds."""
     start, stop = ((dt.date(year, 1, 1).toordinal() - _EPOCH) * _DAY_S for year in (first_year, last_year + 1))
     changes, offsets = [start], [_offset_s(start, timezone)]
@@ -60,7 +63,7 @@ def _offsets(timezone: ZoneInfo, first_year: int, last_year: int) -> tuple[Ints,
         if offset != offsets[-1]:
             changes.append(_change_s(day, day + _DAY_S, timezone))
             offsets.append(offset)
-    return np.array(changes) * _SECOND_US, np.array(offsets) * _SECOND_US
+    return [change * _SECOND_US for change in changes], [offset * _SECOND_US for offset in offsets]
 
 
 def _change_s(low: int, high: int, timezone: ZoneInfo) -> int:

@@ -106,8 +106,9 @@ def encode(
     for start in range(0, columns.num_rows, _CHUNK_ROWS):
         chunk = columns.slice(start, _CHUNK_ROWS)
         stop = start + chunk.num_rows
+        values = _value_texts(chunk.columns[1:])
         opened = _opened_rows(column(chunk, "timestamp"), _cut(spans, start, stop), timezone)
-        joined = pc.binary_join_element_wise(opened, *_value_texts(chunk.columns[1:]), "")
+        joined = pc.binary_join_element_wise(opened, *values, "")
         _, ends, letters = joined.buffers()
         offsets[start + 1 : stop + 1] = np.frombuffer(ends, dtype=np.int32)[1 : chunk.num_rows + 1]
         offsets[start + 1 : stop + 1] += size

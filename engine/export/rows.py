@@ -21,6 +21,7 @@ from mismartera.engine.time.zone import to_local_us
 from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
+Letters = NDArray[np.uint8]
 Lines = NDArray[Any]
 """One text a row, all equally long: an array of void, which NumPy moves without looking into it."""
 
@@ -102,19 +103,34 @@ def encode(
     columns = rows.select(names)
     if isinstance(columns, pa.Table):
         columns = columns.combine_chunks().to_batches()[0]
-    texts, offsets, size = [], np.zeros(columns.num_rows + 1, dtype=np.int32), 0
-    for start in range(0, columns.num_rows, _CHUNK_ROWS):
+    total, size = columns.num_rows, 0
+    offsets, text = np.zeros(total + 1, dtype=np.int32), np.empty(0, dtype=np.uint8)
+    for start in range(0, total, _CHUNK_ROWS):
         chunk = columns.slice(start, _CHUNK_ROWS)
         stop = start + chunk.num_rows
         values = _value_texts(chunk.columns[1:])
         opened = _opened_rows(column(chunk, "timestamp"), _cut(spans, start, stop), timezone)
         joined = pc.binary_join_element_wise(opened, *values, "")
         _, ends, letters = joined.buffers()
-        offsets[start + 1 : stop + 1] = np.frombuffer(ends, dtype=np.int32)[1 : chunk.num_rows + 1]
-        offsets[start + 1 : stop + 1] += size
-        texts.append(memoryview(letters)[: int(offsets[stop]) - size])
+        np.add(np.frombuffer(ends, dtype=np.int32)[1 : chunk.num_rows + 1], size, out=offsets[start + 1 : stop + 1])
+        fresh = np.frombuffer(letters, dtype=np.uint8)[: int(offsets[stop]) - size]
+        text = fresh if chunk.num_rows == total else _appended(text, size, fresh, stop / total)
         size = int(offsets[stop])
-    return RowText(texts[0] if len(texts) == 1 else memoryview(b"".join(texts)), offsets)
+    return RowText(text.data[:size], offsets)
+
+
+def _appended(text: Letters, size: int, fresh: Letters, share: float) -> Letters:
+    """Return `text` with `fresh` after its first `size` letters; where it is too short, one as long as all will be.
+
+    Memory new to a process costs more to touch than to fill: NumPy asks for huge pages, and pieces reuse one another's.
+    """
+    needed = size + len(fresh)
+    if needed > len(text):
+        longer = np.empty(int(1.02 * needed / share) + 64, dtype=np.uint8)
+        longer[:size] = text[:size]
+        text = longer
+    text[size:needed] = fresh
+    return text
 
 
 def _value_texts(columns: Sequence[pa.Array]) -> list[pa.Array]:
@@ -184,7 +200,7 @@ def _opened_rows(stamps: Ints, spans: Sequence[tuple[int, str]], timezone: ZoneI
     return pa.StringArray.from_buffers(passed, pa.py_buffer(offsets), pa.py_buffer(letters))
 
 
-def _write_opened(letters: NDArray[np.uint8], stamps: Ints, style: str, timezone: ZoneInfo) -> None:
+def _write_opened(letters: Letters, stamps: Ints, style: str, timezone: ZoneInfo) -> None:
     """Write one line of letters a row; all of a style are equally long.
 
     Rows have few distinct dates, and of times of day there are 86,400: they pick theirs from tables.

@@ -11,7 +11,7 @@ from prompt_toolkit.document import Document
 
 from mismartera.schemas.errors import MismarteraError
 
-from .system import ShellState
+from .shell_state import ShellState
 from .words import Place, resolve, takes_value
 
 _USUAL_INTERVALS = ("1s", "1m", "5m", "15m", "30m", "1h", "1d", "ticks", "quotes")

@@ -14,7 +14,7 @@ import click
 
 from .console import catalog_option, say
 from .main import COMMANDS, EXIT_INTERRUPTED, Globals, LazyCommand, RootGroup
-from .system import ShellState
+from .shell_state import ShellState
 from .words import as_options, resolve
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ WITH present AS (
        SELECT symbol, session_date, start,
               bitstring_agg(CAST((epoch_us(timestamp) - epoch_us(start)) // $length_us AS INTEGER), 0, $most - 1) AS bits
        FROM ($bars) JOIN $segments USING (session_date)
-       WHERE timestamp >= start AND timestamp < stop
+       WHERE timestamp >= start AND timestamp < stop AND (epoch_us(timestamp) - epoch_us(start)) % $length_us = 0
        GROUP BY symbol, session_date, start),
      lacking AS (
        SELECT *

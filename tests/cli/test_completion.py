@@ -14,7 +14,7 @@ from prompt_toolkit.document import Document
 from mismartera.cli.completion import ShellCompleter, split_last, unquoted
 from mismartera.cli.config import EXAMPLE
 from mismartera.cli.shell import SHELL_COMMANDS, Shell, shell_group
-from mismartera.cli.system import ShellState
+from mismartera.cli.shell_state import ShellState
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 

@@ -21,7 +21,7 @@ from prompt_toolkit.output import DummyOutput
 from mismartera.cli.console import catalog_option
 from mismartera.cli.main import cli, main
 from mismartera.cli.shell import PROMPT, SHELL_COMMANDS, Shell, history_path, shell_group
-from mismartera.cli.system import ShellState
+from mismartera.cli.shell_state import ShellState
 from mismartera.cli.words import as_options, resolve
 from tests.contract import load_contract
 from tests.test_docs import commands_of
@@ -201,7 +201,7 @@ def test_errors_never_end_the_shell_and_tracebacks_are_shown_on_demand(shell, ca
     def broken(*_):
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("mismartera.cli.system.pretty", broken)
+    monkeypatch.setattr("mismartera.cli.system_exports.pretty", broken)
     shell.run_line("system start speed=60")
     capsys.readouterr()
     assert shell.run_line("system json") == 70

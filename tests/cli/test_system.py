@@ -13,7 +13,9 @@ import pytest
 
 from mismartera.cli.config import EXAMPLE
 from mismartera.cli.shell import Shell
-from mismartera.cli.system import ShellState, pretty, with_speed
+from mismartera.cli.shell_state import ShellState
+from mismartera.cli.system import with_speed
+from mismartera.cli.system_exports import pretty
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.export.check import check_export

@@ -194,3 +194,19 @@ def test_sessions_and_symbols_of_the_window(tmp_path):
         ("NEW", dt.date(2025, 7, 3), 3),
         ("NEW", dt.date(2025, 7, 8), 6),
     ]
+
+
+def test_a_bar_between_two_starts_fills_no_gap(tmp_path):
+    """As in a running session, which leaves such bars out: 390 minutes less the one that begins 30 s late."""
+    at = dt.datetime(2025, 7, 2, 13, 30, tzinfo=dt.UTC)
+    rows = [
+        {"symbol": "A", "timestamp": at + dt.timedelta(minutes=m, seconds=30 * (m == 7)), "volume": 1}
+        | dict.fromkeys(BAR_SCHEMA.names[2:6], 1.0)
+        for m in range(390)
+    ]
+    Catalog(tmp_path).upsert("1m", pa.Table.from_pylist(rows, schema=BAR_SCHEMA))
+    with open_catalog(tmp_path) as session:
+        gaps = session.query("SELECT strftime(start_time, '%H:%M') AS first, bar_count FROM gaps").to_pylist()
+        bars = session.query("SELECT bars, missing_bars FROM quality").to_pylist()
+    assert gaps == [{"first": "09:37", "bar_count": 1}]
+    assert bars == [{"bars": 389, "missing_bars": 1}]

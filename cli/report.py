@@ -39,7 +39,7 @@ def _figures(system: SystemManager, summary: dict[str, Any]) -> list[tuple[str, 
         ("seconds", f"{summary['wall_seconds']:.3f}"),
         ("bars/s", "–" if speed is None else f"{speed:,}"),
     ]
-    left_out = ("rows_outside_session", "rows_off_grid", "rows_duplicate")
+    left_out = ("rows_outside_session", "rows_off_grid", "rows_duplicate", "rows_invalid")
     return rows + [(name.replace("_", " "), f"{summary[name]:,}") for name in left_out if summary[name]]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from mismartera.schemas.errors import UnknownNameError
 
 from .console import say, table
 from .shell_state import ShellState, pass_state
+
+if TYPE_CHECKING:
+    from mismartera.engine.system.manager import SystemManager
 
 _THREADS = 4
 
@@ -54,9 +57,7 @@ def export_status_command(
     alone = "--format" if form else "--auto-compress" if auto_compress else ""
     if path is not None and alone:
         raise click.UsageError(f"{alone} is for exports without FILE; the suffix of {path} tells its form")
-    names = [info.name for info in system.list_consumers()]
-    if consumer not in names:
-        raise UnknownNameError("consumer", consumer, names, hint=f"system register {consumer} adds it")
+    _known(system, consumer)
     written = system.export_status(
         path, complete=complete, debug=debug, consumer=consumer, form=form or "json", auto_compress=auto_compress
     )
@@ -134,8 +135,17 @@ def reset_export_command(state: ShellState, consumer: str) -> None:
     Example:
       system reset-export dashboard
     """
-    state.require().reset_export(consumer)
+    system = state.require()
+    _known(system, consumer)
+    system.reset_export(consumer)
     say(f"✓ Consumer {consumer} starts over")
+
+
+def _known(system: SystemManager, consumer: str) -> None:
+    """Raise `UnknownNameError` for a consumer that was not registered, with the line that does."""
+    names = [info.name for info in system.list_consumers()]
+    if consumer not in names:
+        raise UnknownNameError("consumer", consumer, names, hint=f"system register {consumer} adds it")
 
 
 def _listed(text: str) -> list[str]:

@@ -33,6 +33,7 @@ IndicatorType = Literal["daily_average", "intraday_average", "field_max", "field
 _EVENTS = ("ticks", "quotes")
 _DAY = Interval("1d")
 _TAKEN = ("loaded", "date_range", "data")  # keys of a symbol's history in an export, beside which indicators stand
+_LONGEST_NAME = 100  # bytes; a file's name has 255, of which stamps and suffixes take up to 140
 _DEFAULT_DERIVED: JsonDict = {"default": ["5m", "15m"]}  # a default of Intervals, as the JSON Schema says it
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -242,7 +243,9 @@ class SessionConfig(_Model):
     (Interval('5m'),)
     """
 
-    session_name: Annotated[str, Field(min_length=1, max_length=100)] = Field(description="Names files and exports.")
+    session_name: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)] = Field(
+        description="Names files and exports."
+    )
     mode: Literal["backtest", "live"] = Field(default="backtest", description="Where the clock comes from.")
     exchange_group: str = Field(
         default="US_EQUITY",
@@ -261,6 +264,8 @@ class SessionConfig(_Model):
         if any(character in '/\\:*?"<>|' for character in name) or not name.isprintable() or name != name.strip():
             reason = 'it names files: expected no / \\ : * ? " < > | in it, no control characters, no spaces around it'
             raise field_problem((), name, reason)
+        if len(name.encode()) > _LONGEST_NAME:
+            raise field_problem((), name, f"it names files: expected at most {_LONGEST_NAME} bytes in UTF-8")
         return name
 
     @field_validator("exchange_group")

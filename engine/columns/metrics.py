@@ -50,16 +50,17 @@ class RunningMetrics:
         vwap = Σ((high + low + close) / 3 × volume) / Σ volume, summed in the order of the rows.
         """
         high, low, close, volume = (bars.column(name) for name in ("high", "low", "close", "volume"))
-        with np.errstate(over="ignore"):
-            turnover = (high + low + close) / 3.0 * volume
-        sources = ((np.add, volume), (np.maximum, high), (np.minimum, low), (np.add, turnover))
-        running: list[Any] = [np.empty_like(values) for _, values in sources]
         spans = [
             slice(start, start + count) for start, count in zip(bars.start.tolist(), bars.count.tolist(), strict=True)
         ]
-        for (step, values), made in zip(sources, running, strict=True):
-            for span in spans:
-                step.accumulate(values[span], out=made[span])
+        # A turnover beyond all doubles is infinite, and the sum of two such is none: neither is an error, nor shown.
+        with np.errstate(over="ignore", invalid="ignore"):
+            turnover = (high + low + close) / 3.0 * volume
+            sources = ((np.add, volume), (np.maximum, high), (np.minimum, low), (np.add, turnover))
+            running: list[Any] = [np.empty_like(values) for _, values in sources]
+            for (step, values), made in zip(sources, running, strict=True):
+                for span in spans:
+                    step.accumulate(values[span], out=made[span])
         return cls(*running)
 
     def at(self, start: Ints, visible: Ints) -> SessionMetrics:

@@ -21,7 +21,7 @@ from mismartera.schemas.errors import NotAnExportError
 
 from .document import Export
 from .files import Written, settle, sync_folder, write_failed
-from .partial import SUFFIX, prefix_of, sweep
+from .partial import ASIDE, SUFFIX, prefix_of, sweep
 from .table_schemas import TABLES
 from .tables import export_tables
 from .timings import Drained
@@ -42,12 +42,12 @@ def write_folder(path: Path, export: Export, *, replace: bool = True) -> Written
         Its suffix, ``.arrow`` or ``.parquet``, tells the form.
     export : Export
     replace : bool
-        Whether an export folder that is there is replaced; else the new one takes the first free suffix ``_2``, ….
+        Whether what is there is replaced; else the new one takes the first free suffix ``_2``, ….
 
     Raises
     ------
     ExportError
-        If it cannot be written, or what is to be replaced is no export; nothing partial is left.
+        If it cannot be written; nothing partial is left.
 
     Notes
     -----
@@ -55,8 +55,6 @@ def write_folder(path: Path, export: Export, *, replace: bool = True) -> Written
     under one name the older is moved aside first: a process killed in between leaves none under that name.
     """
     form = path.suffix.removeprefix(".")
-    if replace and path.exists() and not (path / METADATA).is_file():
-        raise write_failed(path, OSError(errno.EEXIST, "what is there is not an export, and is not replaced"))
     watch = Stopwatch()
     tables = export_tables(export)
     metadata = orjson.dumps(_metadata(export, tables), option=orjson.OPT_INDENT_2) + b"\n"
@@ -125,7 +123,7 @@ def _writer(form: str, table: pa.Table) -> Callable[[BinaryIO], object]:
 def _put(partial: Path, path: Path, *, replace: bool) -> Path:
     """Give the finished folder its name. A rename onto a folder with files in it fails, so none is overwritten."""
     if replace and path.exists():
-        aside = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=".old", dir=path.parent))
+        aside = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=ASIDE, dir=path.parent))
         try:
             os.rename(path, aside)
             try:

@@ -82,7 +82,7 @@ class Consumers:
         StateError
             If the name is taken by a consumer with another filter.
         """
-        if not name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable():
             raise DataError(f"consumer name {name!r} is none: expected a text that can be read, such as 'desk'")
         with self._lock:
             held = self._consumers.setdefault(name, _Consumer(only))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isfinite
 from operator import is_
 
 import numpy as np
@@ -242,5 +243,5 @@ def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> 
 
 
 def number_texts(values: NDArray[np.float64]) -> list[bytes]:
-    """Return doubles as JSON numbers, null for NaN."""
-    return [b"null" if value != value else b"%r" % value for value in values.tolist()]
+    """Return doubles as JSON numbers, null for what is none."""
+    return [b"%r" % value if isfinite(value) else b"null" for value in values.tolist()]

@@ -15,10 +15,11 @@ import orjson
 
 from mismartera.schemas.errors import NotAnExportError
 
-from .arrow_files import read_folder, read_folder_metadata
+from .arrow_files import FOLDERS, METADATA, read_folder, read_folder_metadata
 from .table_document import document_of
 
 _HEAD_BYTES = 1 << 18
+_MAGIC_BYTES = 256
 _LEADING = re.compile(r'\s*\{\s*"_metadata"\s*:\s*')
 
 
@@ -59,6 +60,21 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     if not isinstance(metadata, dict):
         raise NotAnExportError(path, "_metadata is missing")
     return metadata
+
+
+def is_export(path: Path) -> bool:
+    """Return whether what is at a path looks like an export by its first bytes, or is empty; O(1) for a file."""
+    if path.is_dir():
+        files = list(path.iterdir())
+        suffixes = (*FOLDERS.values(), METADATA)
+        if not all(file.is_file() and file.name.endswith(suffixes) for file in files):
+            return False
+        return not files or "_metadata" in read_folder_metadata(path)
+    if not path.is_file():
+        return False
+    with _opened(path) as file:
+        head = file.read(_MAGIC_BYTES)
+    return not head or _LEADING.match(head.decode("utf-8", "ignore")) is not None
 
 
 def _file_metadata(path: Path) -> Any:

@@ -9,7 +9,8 @@ import socket
 from functools import lru_cache
 from pathlib import Path
 
-SUFFIX = ".part"
+SUFFIX, ASIDE = ".part", ".old"
+"""How the names end of what is being written, and of what it replaces while both have no name of their own."""
 
 
 def prefix_of(path: Path) -> str:
@@ -21,13 +22,17 @@ def prefix_of(path: Path) -> str:
 def sweep(folder: Path) -> None:
     """Remove what processes of this machine that are gone left partial in a folder; looked for once per folder.
 
-    A process killed while it exports leaves such a file under a hidden name, never under an export's own.
+    A process killed while it exports leaves such a file under a hidden name, never under an export's own. One killed
+    while it replaced a folder may have left the old one alone, moved aside: that one gets its name back.
     """
-    name = re.compile(rf"\..+\.{re.escape(_host())}-(\d+)\.[^.]*{re.escape(SUFFIX)}")
-    for path in folder.iterdir():
+    name = re.compile(rf"\.(.+)\.{re.escape(_host())}-(\d+)\.[^.]*(?:{re.escape(SUFFIX)}|{re.escape(ASIDE)})")
+    for path in list(folder.iterdir()):
         found = name.fullmatch(path.name)
-        if found and not _lives(int(found[1])):
-            if path.is_dir():
+        if found and not _lives(int(found[2])):
+            target = folder / found[1]
+            if path.name.endswith(ASIDE) and not target.exists() and any(path.iterdir()):
+                path.rename(target)
+            elif path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)

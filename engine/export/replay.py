@@ -57,8 +57,14 @@ class Replay:
             If it does not apply to what is held: another consumer's or run's, or one in between is missing.
         """
         require_sound(export, path)
+        follows(self.metadata, export["_metadata"], path)
+        try:
+            self._take(export, path)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise NotAnExportError(path, f"not as the contract has it ({type(error).__name__}: {error})") from error
+
+    def _take(self, export: Mapping[str, Any], path: object) -> None:
         metadata, data = export["_metadata"], export["session_data"]
-        follows(self.metadata, metadata, path)
         complete = metadata["complete"]
         if complete:
             self._symbols = {}

@@ -52,14 +52,14 @@ class RowTexts:
 
     def rows(self, segment: Segment, style: str, start: int, stop: int) -> memoryview:
         """Return rows ``[start, stop)`` of a segment, separated by commas and newlines."""
-        if not self._keeps(style):
+        if not self._keeps(segment, style):
             batch = segment.batch.slice(start, stop - start)
             return encode(batch, self._names, [(stop - start, style)], self._timezone).rows(0, stop - start)
         return self._whole(segment, style).rows(start, stop)
 
     def pieces(self, segment: Segment, style: str, starts: Ints, stops: Ints) -> list[memoryview]:
         """Return rows ``[start, stop)`` of a segment for each pair, none of them empty, as `rows` does."""
-        if not self._keeps(style):
+        if not self._keeps(segment, style):
             pairs = zip(starts.tolist(), stops.tolist(), strict=True)
             return [self.rows(segment, style, start, stop) for start, stop in pairs]
         whole = self._whole(segment, style)
@@ -67,14 +67,15 @@ class RowTexts:
         begins, ends = (whole.offsets[starts] + len(SEPARATOR)).tolist(), whole.offsets[stops].tolist()
         return [text[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
-    def _keeps(self, style: str) -> bool:
+    def _keeps(self, segment: Segment, style: str) -> bool:
+        """Whether the text of whole segments is used: where it is at hand, or was told of and fits into the bound."""
         limit = self._cache.limit_bytes
-        return limit is None or self._bytes.get(style, 0) <= limit
+        return limit is None or style in segment.texts or 0 < self._bytes.get(style, 0) <= limit
 
     def _whole(self, segment: Segment, style: str) -> RowText:
         if self._items:
             items, self._items = self._items, []
-            self._prepare([item for item in items if item[1] not in item[0].texts and self._keeps(item[1])])
+            self._prepare([item for item in items if item[1] not in item[0].texts and self._keeps(*item)])
         return self._cache.get(segment, style, lambda: self._encoded([(segment, style)])[0])
 
     def _prepare(self, items: Sequence[Item]) -> None:

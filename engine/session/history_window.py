@@ -131,7 +131,13 @@ class HistoryWindow:
         extended = self._config.extended_hours
         table = self._data.read_session(source.text, past, symbols)
         grid = session_grid(past, source, extended=extended)
-        segment = stage_bars(table, self._codes, grid).segment
+        staged = stage_bars(table, self._codes, grid)
+        segment = staged.segment
+        if staged.dropped.invalid:
+            _LOG.warning(
+                "history: %d rows of %s on %s are left out: their values can be no bar's; 'mismartera data verify' "
+                "names them", staged.dropped.invalid, source, past.date,
+            )  # fmt: skip
         if source != interval:
             grid = session_grid(past, interval, extended=extended)
             segment = derive(segment, grid, source.us)

@@ -29,12 +29,14 @@ class Dropped:
     outside_session: int = 0
     off_grid: int = 0
     duplicate: int = 0
+    invalid: int = 0
 
     def __add__(self, other: Dropped) -> Dropped:
         return Dropped(
             self.outside_session + other.outside_session,
             self.off_grid + other.off_grid,
             self.duplicate + other.duplicate,
+            self.invalid + other.invalid,
         )
 
 
@@ -147,8 +149,8 @@ def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid) -> S
     Returns
     -------
     StagedBars
-        Rows outside the grid's hours, off its starts, or a second time for one bar are left out and counted. Where
-        none is, the columns are those of `table`, not copied.
+        Rows outside the grid's hours, off its starts, a second time for one bar, or whose values are no bar's are left
+        out and counted. Where none is, the columns are those of `table`, not copied.
     """
     batch, start, count = _by_symbol(table, codes)
     stamps = column(batch, "timestamp")
@@ -156,12 +158,14 @@ def stage_bars(table: pa.Table, codes: Mapping[str, int], grid: BucketGrid) -> S
     outside = buckets < 0
     off_grid = grid.starts[buckets] != stamps
     again = _superseded(stamps, start, count)
+    sound = _are_bars(batch)
     dropped = Dropped()
-    if outside.any() or off_grid.any() or again.any():
+    if outside.any() or off_grid.any() or again.any() or not sound.all():
         off_grid &= ~outside
         again &= ~outside & ~off_grid
-        dropped = Dropped(int(outside.sum()), int(off_grid.sum()), int(again.sum()))
         keep = ~(outside | off_grid | again)
+        dropped = Dropped(int(outside.sum()), int(off_grid.sum()), int(again.sum()), int((keep & ~sound).sum()))
+        keep &= sound
         before = np.concatenate([[0], np.cumsum(keep)])
         start, stop = before[start], before[start + count]
         count = stop - start
@@ -178,8 +182,10 @@ def stage_events(
     stamps = column(batch, "timestamp")
     grid = session_grid(session, Interval("1m"), extended=extended)
     keep = grid.locate(stamps) >= 0
-    dropped = Dropped(outside_session=int(len(keep) - keep.sum()))
-    if dropped.outside_session:
+    sound = _are_finite(batch)
+    dropped = Dropped(outside_session=int((~keep).sum()), invalid=int((keep & ~sound).sum()))
+    keep &= sound
+    if not keep.all():
         before = np.concatenate([[0], np.cumsum(keep)])
         start, stop = before[start], before[start + count]
         batch, count = batch.filter(pa.array(keep)), stop - start
@@ -187,6 +193,25 @@ def stage_events(
     return Segment(
         pa.RecordBatch.from_arrays([*batch.columns, batch.column("timestamp")], names=names), start, count
     ), dropped
+
+
+def _are_bars(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Return which rows can be bars: finite prices, none above the high or below the low, and no negative volume."""
+    low, high = column(batch, "low"), column(batch, "high")
+    sound: NDArray[np.bool_] = (low > -np.inf) & (high < np.inf) & (column(batch, "volume") >= 0)
+    for name in ("open", "close"):
+        price = column(batch, name)
+        sound &= (low <= price) & (price <= high)
+    return sound
+
+
+def _are_finite(batch: pa.RecordBatch) -> NDArray[np.bool_]:
+    """Return which rows have finite prices in all columns that hold any."""
+    sound = np.ones(batch.num_rows, dtype=bool)
+    for name, kind in zip(batch.schema.names, batch.schema.types, strict=True):
+        if pa.types.is_floating(kind):
+            sound &= np.isfinite(column(batch, name))
+    return sound
 
 
 def _by_symbol(table: pa.Table, codes: Mapping[str, int]) -> tuple[pa.RecordBatch, Ints, Ints]:

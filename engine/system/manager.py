@@ -283,8 +283,8 @@ class SystemManager(SystemExports):
         dict
             sessions (that ended), symbols, steps, bars (base bars that became visible), rows by data type,
             wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate,
-            gap_ranges and missing_bars by interval, and under ``exports`` the count, p50 and p99 of delivered
-            exports by mode.
+            rows_invalid (of values that can be no bar's or trade's), gap_ranges and missing_bars by interval, and
+            under ``exports`` the count, p50 and p99 of delivered exports by mode.
             Rows that were left out count when their session ends.
         """
         return self._summary(self.snapshot)

@@ -90,6 +90,11 @@ class DataProcessor(Worker):
             segment, left_out = stage_events(events, self._codes, session, extended=config.extended_hours)
             logs[kind] = StagedLog(segment, Schedule.of(segment))
             dropped = dropped + left_out
+        if dropped.invalid:
+            _LOG.warning(
+                "%d rows of %s are left out: their values can be no bar's or trade's; 'mismartera data verify' names "
+                "them", dropped.invalid, session.date,
+            )  # fmt: skip
         self._staged_days += 1
         _LOG.debug(
             "[SESSION_FLOW] PHASE_3.1: Staged %s: %s", session.date, {k: log.segment.rows for k, log in logs.items()}

@@ -102,6 +102,7 @@ class RunStatistics:
             "rows_outside_session": self._dropped.outside_session,
             "rows_off_grid": self._dropped.off_grid,
             "rows_duplicate": self._dropped.duplicate,
+            "rows_invalid": self._dropped.invalid,
             "gap_ranges": ranges,
             "missing_bars": missing,
         }

@@ -163,3 +163,32 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert run(capsys, "show", tmp_path / "half.json")[0] == 1
     assert run(capsys, "check")[0] == 2
     assert run(capsys, "replay", "-o", "x.json")[0] == 2
+
+
+def test_replay_and_export_replace_exports_alone(
+    chain: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, merged = tmp_path / "first.json", tmp_path / "merged.json"
+    first.write_bytes(chain[0].read_bytes())
+    code, _, err = run(capsys, "replay", first, "-o", first)
+    assert (code, "is one of the exports to merge" in err) == (2, True)
+    merged.write_text('{"thesis": 1}')
+    code, _, err = run(capsys, "replay", first, "-o", merged)
+    assert (code, "not an export, and is not replaced" in err) == (1, True)
+    assert merged.read_text() == '{"thesis": 1}'
+    merged.write_bytes(b"")
+    for _ in range(2):
+        assert run(capsys, "replay", first, "-o", merged)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["show", "replay"])
+def test_what_the_check_does_not_look_at_is_told_in_one_line(
+    chain: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    document = load_export(chain[0])
+    next(iter(document["session_data"]["symbols"].values()))["session"]["data"]["1m"]["gaps"] = None
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(document))
+    more = ("-o", tmp_path / "merged.json") if command == "replay" else ()
+    code, _, err = run(capsys, command, broken, *more)
+    assert (code, err.count("\n"), f"{broken} is no export: " in err) == (1, 1, True)

@@ -202,7 +202,7 @@ def test_an_export_replaces_nothing_but_an_export(run, folder):
         (folder / name).mkdir()
         (folder / name / "notes").write_text("mine")
         code, _, err = run(f"system export-status {name}")
-        assert (code, err.startswith(f"error: {name}: the export could not be written: ")) == (1, True)
+        assert (code, err.startswith(f"error: {name}: what is there is not an export")) == (1, True)
         assert [entry.name for entry in (folder / name).iterdir()] == ["notes"]
     assert "does not exist; did you mean 'json'" in run("system export-status format=jsn")[2]
 

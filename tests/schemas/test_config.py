@@ -69,6 +69,11 @@ WRONG = [
         'session_name: "a/b" is not allowed; it names files: expected no / \\ : * ? " < > | in it, no control '
         "characters, no spaces around it",
     ),
+    (
+        "session_name",
+        "é" * 51,
+        f'session_name: "{"é" * 51}" is not allowed; it names files: expected at most 100 bytes in UTF-8',
+    ),
     ("session_name", 5, "session_name: 5 is not allowed; expected a text of 1 to 100 characters"),
     (
         "session_name",

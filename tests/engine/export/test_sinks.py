@@ -8,9 +8,16 @@ import socket
 import threading
 import weakref
 from pathlib import Path
+from typing import Any
 
-from mismartera.engine.export import rows
+import numpy as np
+import pytest
+
+from mismartera.engine.export import row_texts, rows
+from mismartera.engine.export.kind_section import number_texts
 from mismartera.engine.system.manager import SystemManager
+from mismartera.schemas.config import parse_config
+from tests.golden.exporting import CONFIG, make_catalog
 from tests.golden.small import make_system, minutes
 
 FIRST = "2024-07-02T09:30-04:00"
@@ -80,6 +87,31 @@ def test_a_bound_too_small_for_the_text_keeps_none_and_changes_nothing(tmp_path:
     bounded.run()
     assert bounded.export(complete=True).to_json()["session_data"] == whole
     assert bounded.session_data.text_cache.nbytes() == 0
+
+
+def test_with_a_small_bound_a_quiet_delta_encodes_the_latest_rows_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ticks and quotes tell their latest row in every export; where no text is kept, that row alone is encoded."""
+    bounded = SystemManager(parse_config(CONFIG), make_catalog(tmp_path), text_cache_bytes=100)
+    bounded.run()
+    bounded.acknowledge(bounded.export(complete=True))
+    encoded: list[int] = []
+    encode = row_texts.encode
+
+    def counted(rows: Any, *more: Any) -> Any:
+        encoded.append(rows.num_rows)
+        return encode(rows, *more)
+
+    monkeypatch.setattr(row_texts, "encode", counted)
+    document = bounded.export().to_json()
+    assert document["session_data"]["symbols"][bounded.snapshot.symbols[0]]["session"]["data"]["ticks"]["latest"]
+    assert set(encoded) == {1}
+    assert bounded.session_data.text_cache.nbytes() == 0
+
+
+def test_figures_that_are_no_numbers_are_null() -> None:
+    assert number_texts(np.array([1.5, np.nan, np.inf, -np.inf])) == [b"1.5", b"null", b"null", b"null"]
 
 
 def test_past_its_bound_the_cache_drops_what_was_used_longest_ago(tmp_path: Path) -> None:

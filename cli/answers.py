@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
+from mismartera.engine.export.partial import SUFFIX, prefix_of, sweep
 from mismartera.schemas.errors import UnknownNameError
 
 from .chart import bar_chart
@@ -33,6 +37,17 @@ def write_answer(answer: pa.Table, form: str, output: Path | None) -> None:
     form : str
         One of `FORMATS`; "" takes it from the file's suffix, else ``table``.
     output : Path or None
+        Appears whole or stays as it was.
+
+    Raises
+    ------
+    QueryError
+        If the form cannot hold the answer.
+
+    Notes
+    -----
+    Of columns of one name the later get a number in every form: ``symbol``, ``symbol_1``. Durations are texts such as
+    ``00:01:00``, but in Arrow, which has them; lists, structs and maps are JSON in csv.
     """
     form = form or _form_of(output)
     if output is None:
@@ -41,13 +56,13 @@ def write_answer(answer: pa.Table, form: str, output: Path | None) -> None:
         if form == "table":
             show_answer(answer)
         else:
-            _WRITERS[form](answer, sys.stdout.buffer)
+            _write(form, answer, sys.stdout.buffer)
         return
     if form == "table":
         raise click.UsageError("a table is for reading: write csv, json, parquet or arrow to a file")
     try:
-        with output.open("wb") as file:
-            _WRITERS[form](answer, file)
+        with _aside(output) as file:
+            _write(form, answer, file)
     except OSError as error:
         raise click.FileError(str(output), error.strerror or str(error)) from error
 
@@ -57,11 +72,12 @@ def show_answer(answer: pa.Table) -> None:
     if answer.schema.names == ["explain_key", "explain_value"]:
         say("\n".join(answer.column("explain_value").to_pylist()))
         return
-    shown = answer.slice(0, _SHOWN_ROWS)
-    columns = [[_text(value) for value in column.to_pylist()] for column in shown.columns]
-    sides = ["right" if _is_number(field.type) else "left" for field in answer.schema]
+    with _refusals("table"):
+        shown = _plain(answer.slice(0, _SHOWN_ROWS), "table")
+        columns = [[_text(value) for value in column.to_pylist()] for column in shown.columns]
+    sides = ["right" if _is_number(field.type) else "left" for field in shown.schema]
     rows = list(zip(*columns, strict=True))
-    table("", answer.schema.names, rows, cast(Any, sides))
+    table("", shown.schema.names, rows, cast(Any, sides))
     count = f"{answer.num_rows:,} row{'' if answer.num_rows == 1 else 's'}"
     more = f", the first {_SHOWN_ROWS} shown" if answer.num_rows > _SHOWN_ROWS else ""
     say(f"({count}{more})")
@@ -69,6 +85,8 @@ def show_answer(answer: pa.Table) -> None:
 
 def plot_answer(answer: pa.Table, column: str) -> None:
     """Print a bar chart of a column; the other columns' texts stand before the bars."""
+    with _refusals("table"):
+        answer = _plain(answer, "table")
     names = answer.schema.names
     numbers = [field.name for field in answer.schema if _is_number(field.type)]
     if column not in numbers:
@@ -107,8 +125,150 @@ def _text(value: object) -> str:
             return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) >= 1e-3 or value == 0 else f"{value:.4g}"
         case dt.datetime():
             return value.replace(tzinfo=None).isoformat(" ", "milliseconds" if value.microsecond else "seconds")
+        case list() | dict() | tuple() | bytes():
+            return _json_text(value)
         case _:
             return str(value)
+
+
+@contextmanager
+def _aside(output: Path) -> Iterator[IO[bytes]]:
+    """Open a partial file that takes the target's place once it is whole; a pipe or a device is written as it is."""
+    if output.exists() and not output.is_file():
+        with output.open("wb") as file:
+            yield file
+        return
+    target = output.resolve()
+    sweep(target.parent)
+    partial = target.with_name(f"{prefix_of(target)}sql{SUFFIX}")
+    try:
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            partial.chmod(stat.S_IMODE(target.stat().st_mode))
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def _refusals(form: str) -> Iterator[None]:
+    """Turn what a library cannot write in a form into one line."""
+    import polars as pl
+    import pyarrow as pa
+
+    from mismartera.sql.errors import QueryError
+
+    try:
+        yield
+    except (pa.ArrowException, pl.exceptions.PolarsError, ArithmeticError, TypeError, ValueError) as error:
+        if isinstance(error, QueryError):
+            raise
+        raise QueryError(
+            f"{form} cannot hold the answer: {str(error).splitlines()[0]}", hint="CAST(column AS VARCHAR) makes a text"
+        ) from error
+
+
+def _write(form: str, answer: pa.Table, file: IO[bytes]) -> None:
+    with _refusals(form):
+        _WRITERS[form](_plain(answer, form), file)
+
+
+def _plain(answer: pa.Table, form: str) -> pa.Table:
+    """Return an answer with names of its own for all columns, and with the types a form has."""
+    names = _own_names(answer.schema.names)
+    columns = [_plain_column(*named, form) for named in zip(names, answer.columns, strict=True)]
+    return type(answer).from_arrays(columns, names=names)
+
+
+def _own_names(names: list[str]) -> list[str]:
+    """Return column names, later ones that equal an earlier one with a number, as DuckDB gives it to them."""
+    taken, own = set(names), set[str]()
+    for place, name in enumerate(names):
+        number = 1
+        while names[place] in own:
+            if (candidate := f"{name}_{number}") not in taken:
+                names[place] = candidate
+            number += 1
+        own.add(names[place])
+        taken.add(names[place])
+    return names
+
+
+def _plain_column(name: str, column: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.types as types
+
+    kind = column.type
+    if form == "arrow":
+        return column
+    if types.is_interval(kind):
+        return _texts(column, _duration)
+    if form == "parquet":
+        return column
+    if types.is_timestamp(kind) or types.is_date(kind):
+        _check_calendar(name, column, form)
+    if types.is_timestamp(kind) and kind.unit == "ns":
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    if form == "csv" and types.is_timestamp(kind) and kind.tz is None:
+        return pc.strftime(column, "%Y-%m-%dT%H:%M:%S")
+    if types.is_binary(kind):
+        return _texts(column, _escaped)
+    return _texts(column, _json_text) if form == "csv" and types.is_nested(kind) else column
+
+
+def _texts(column: pa.ChunkedArray, text: Callable[[Any], str]) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return pa.chunked_array([[None if value is None else text(value) for value in column.to_pylist()]], pa.string())
+
+
+def _check_calendar(name: str, column: pa.ChunkedArray, form: str) -> None:
+    import pyarrow.compute as pc
+
+    from mismartera.sql.errors import QueryError
+
+    try:
+        pc.min_max(column).as_py()
+    except (OverflowError, ValueError) as error:
+        raise QueryError(
+            f"{form} cannot hold column {name!r}: expected years 1 to 9999, it has others or infinity",
+            hint=f'CAST("{name}" AS VARCHAR) makes a text',
+        ) from error
+
+
+def _duration(value: Any) -> str:
+    """Return a duration as DuckDB writes it: ``00:01:00``, ``1 year 2 days 00:00:00.5``."""
+    sign = -1 if value.months < 0 else 1
+    years, months = divmod(abs(value.months), 12)
+    counts = ((sign * years, "year"), (sign * months, "month"), (value.days, "day"))
+    parts = [f"{count} {unit}{'' if abs(count) == 1 else 's'}" for count, unit in counts if count]
+    seconds, rest = divmod(abs(value.nanoseconds), 1_000_000_000)
+    if value.nanoseconds or not parts:
+        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        fraction = f".{rest:09}".rstrip("0") if rest else ""
+        parts.append(f"{'-' if value.nanoseconds < 0 else ''}{clock}{fraction}")
+    return " ".join(parts)
+
+
+def _escaped(value: bytes) -> str:
+    return "".join(chr(one) if 32 <= one < 127 and one != 92 else f"\\x{one:02X}" for one in value)
+
+
+def _json_text(value: object) -> str:
+    import orjson
+
+    return orjson.dumps(value, default=_json_value).decode()
+
+
+def _json_value(value: object) -> str:
+    """Return what JSON has no type for as a text."""
+    if isinstance(value, bytes):
+        return _escaped(value)
+    return _duration(value) if hasattr(value, "nanoseconds") else str(value)
 
 
 def _write_csv(answer: pa.Table, file: IO[bytes]) -> None:
@@ -122,7 +282,7 @@ def _write_json(answer: pa.Table, file: IO[bytes]) -> None:
 
     file.write(b"[")
     for place, row in enumerate(answer.to_pylist()):
-        file.write((b",\n" if place else b"\n") + orjson.dumps(row, default=str))
+        file.write((b",\n" if place else b"\n") + orjson.dumps(row, default=_json_value))
     file.write(b"\n]\n")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import cast
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _WIDTH = 50
@@ -17,7 +19,7 @@ def bar_chart(labels: Sequence[str], values: Sequence[float | None], title: str)
     labels : sequence of str
         What stands before each bar.
     values : sequence of float or None
-        None draws no bar. Bars start at zero, or at the lowest value where some are negative.
+        None, NaN and infinity draw no bar. Bars start at zero, or at the lowest value where some are negative.
     title : str
 
     Returns
@@ -32,16 +34,23 @@ def bar_chart(labels: Sequence[str], values: Sequence[float | None], title: str)
     a  █████████████████████████ 1
     bb ██████████████████████████████████████████████████ 2
     """
-    shown = [value for value in values[:_MOST_BARS] if value is not None]
+    shown = [value for value in values[:_MOST_BARS] if value is not None and math.isfinite(value)]
     low, high = min(0.0, *shown, 0.0), max(0.0, *shown, 0.0)
     widest = max((len(label) for label in labels[:_MOST_BARS]), default=0)
     lines = [title]
     for label, value in zip(labels[:_MOST_BARS], values, strict=False):
-        bar = "" if value is None or high == low else _bar((value - low) / (high - low))
+        drawn = value is not None and math.isfinite(value) and high > low
+        bar = _bar(_share(cast(float, value), low, high)) if drawn else ""
         lines.append(f"{label:<{widest}} {bar}{' ' if bar else ''}{'–' if value is None else f'{value:,.6g}'}")
     if len(values) > _MOST_BARS:
         lines.append(f"… {len(values) - _MOST_BARS:,} more")
     return lines
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """Return how far a value is from `low` to `high`, of which the difference alone may be beyond any float."""
+    scale = max(-low, high)
+    return (value / scale - low / scale) / (high / scale - low / scale)
 
 
 def _bar(share: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,23 @@ class Prompt:
             prompt_continuation="...> ",
             key_bindings=_bindings(),
         )
+
+
+def read_query(query: str | None) -> str:
+    """Return the query of the command line, or without one what is piped in.
+
+    Raises
+    ------
+    click.UsageError
+        If it is not UTF-8 throughout.
+    """
+    try:
+        text = sys.stdin.read() if query is None else query
+        text.encode()  # what could not be decoded may stand in the text as lone surrogates
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        where = "standard input" if query is None else "the query"
+        raise click.UsageError(f"{where} is no UTF-8 text: {error.reason} at {error.start:,}") from error
+    return text
 
 
 def words() -> Iterable[str]:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import os
+import stat
 import subprocess
 import sys
 
+import click
 import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from mismartera.cli.chart import bar_chart
 from mismartera.cli.main import cli
-from mismartera.cli.sql_prompt import Prompt, words
+from mismartera.cli.sql_prompt import Prompt, read_query, words
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.system.manager import SystemManager
@@ -212,6 +215,104 @@ def test_a_file_that_cannot_be_written_is_told(ask, place, tmp_path):
     assert "No such file" in result.stderr
 
 
+TWINS = "SELECT 1 AS a, 2 AS a, 3 AS a_1, 4 AS a"
+
+
+def test_columns_of_one_name_are_told_apart_in_every_form(ask, place):
+    def answer(form):
+        return ask(TWINS, "--catalog", place / "catalog", "--format", form).stdout_bytes
+
+    wanted = {"a": 1, "a_2": 2, "a_1": 3, "a_3": 4}
+    assert json.loads(answer("json")) == [wanted]
+    assert answer("csv") == b"a,a_2,a_1,a_3\n1,2,3,4\n"
+    assert pl.read_parquet(io.BytesIO(answer("parquet"))).to_dicts() == [wanted]
+    assert pl.read_ipc_stream(io.BytesIO(answer("arrow"))).to_dicts() == [wanted]
+    assert answer("table").decode().split()[:4] == list(wanted)
+    chart = ask("SELECT 'x' AS a, 'y' AS a, 1 AS n, 2 AS n", "--plot", "n_1", "--catalog", place / "catalog").stdout
+    assert chart == f"n_1\nx y {'█' * 50} 2\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "parsed"),
+    [
+        ("INTERVAL 1 MINUTE", "00:01:00", "00:01:00"),
+        ("-INTERVAL '90.5 seconds'", "-00:01:30.5", "-00:01:30.5"),
+        ("INTERVAL '14 months 1 day'", "1 year 2 months 1 day", "1 year 2 months 1 day"),
+        ("INTERVAL '-14 months -3 days'", "-1 year -2 months -3 days", "-1 year -2 months -3 days"),
+        ("INTERVAL '0 days'", "00:00:00", "00:00:00"),
+        ("[1, 2]", '"[1,2]"', [1, 2]),
+        ("{'x': 1, 'd': INTERVAL 1 DAY}", '"{""x"":1,""d"":""1 day""}"', {"x": 1, "d": "1 day"}),
+        ("MAP {'k': 1}", '"[[""k"",1]]"', [["k", 1]]),
+        ("'a\\xFF'::BLOB", "a\\xFF", "a\\xFF"),
+        ("TIMESTAMP '2025-07-01 10:00:00'", "2025-07-01T10:00:00.000000", "2025-07-01T10:00:00"),
+    ],
+)
+def test_values_of_every_type_are_written(ask, place, value, text, parsed):
+    def answer(form):
+        return ask(
+            f"SELECT {value} AS v UNION ALL SELECT NULL", "--catalog", place / "catalog", "--format", form
+        ).stdout
+
+    assert answer("csv").splitlines()[:2] == ["v", text]
+    assert json.loads(answer("json")) == [{"v": parsed}, {"v": None}]
+    assert "MonthDayNano" not in answer("table")
+
+
+def test_a_duration_is_a_text_in_parquet(ask, place, tmp_path):
+    ask("SELECT INTERVAL 1 MINUTE AS v", "--catalog", place / "catalog", "-o", tmp_path / "v.parquet")
+    assert pl.read_parquet(tmp_path / "v.parquet").to_dicts() == [{"v": "00:01:00"}]
+
+
+@pytest.mark.parametrize(
+    ("query", "form", "message"),
+    [
+        ("SELECT [INTERVAL 1 DAY] AS v", "parquet", "error: parquet cannot hold the answer: "),
+        ("SELECT 'infinity'::TIMESTAMP AS v", "csv", "error: csv cannot hold column 'v': expected years 1 to 9999"),
+        ("SELECT 'infinity'::DATE AS v", "json", "error: json cannot hold column 'v': expected years 1 to 9999"),
+    ],
+)
+def test_an_answer_that_cannot_be_written_leaves_the_file_as_it_was(ask, place, tmp_path, query, form, message):
+    file = tmp_path / f"answer.{form}"
+    file.write_text("before")
+    assert ask(query, "--catalog", place / "catalog", "-o", file, code=1).stderr.startswith(message)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+    assert file.read_text() == "before"
+
+
+def test_a_file_that_is_replaced_keeps_its_mode_and_a_link_its_target(ask, place, tmp_path):
+    (tmp_path / "real.csv").write_text("before")
+    (tmp_path / "real.csv").chmod(0o640)
+    (tmp_path / "link.csv").symlink_to("real.csv")
+    ask("SELECT 1 AS a", "--catalog", place / "catalog", "-o", tmp_path / "link.csv")
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text() == "a\n1\n"
+    assert stat.S_IMODE((tmp_path / "real.csv").stat().st_mode) == 0o640
+
+
+def test_a_device_is_written_not_replaced(ask, place):
+    ask("SELECT 1 AS a", "--catalog", place / "catalog", "-o", os.devnull, "--format", "csv")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_infinity_and_nan_have_no_bar(ask, place):
+    query = (
+        "SELECT * FROM (VALUES ('a', 'inf'::DOUBLE), ('b', 'nan'::DOUBLE), ('c', '-inf'::DOUBLE), ('d', 2.0)) t(s, v)"
+    )
+    out = ask(query, "--plot", "v", "--catalog", place / "catalog").stdout
+    assert out.splitlines() == ["v", "a inf", "b nan", "c -inf", f"d {'█' * 50} 2"]
+
+
+def test_what_is_no_utf8_is_told(monkeypatch):
+    for errors in ("strict", "surrogateescape"):
+        piped = io.TextIOWrapper(io.BytesIO(b"SELECT \xff"), encoding="utf-8", errors=errors)
+        monkeypatch.setattr(sys, "stdin", piped)
+        with pytest.raises(click.UsageError, match=r"standard input is no UTF-8 text: .* at 7"):
+            read_query(None)
+    with pytest.raises(click.UsageError, match="the query is no UTF-8 text"):
+        read_query("SELECT \udcff")
+    assert read_query("SELECT 1") == "SELECT 1"
+
+
 def test_the_prompt_answers_and_goes_on(place, capsys):
     with open_catalog(place / "catalog") as session:
         prompt = Prompt(session)
@@ -277,3 +378,5 @@ def test_a_chart_of_negative_missing_and_many_values():
     lines = bar_chart([str(n) for n in range(70)], [1.0] * 70, "t")
     assert (len(lines), lines[-1]) == (62, "… 10 more")
     assert bar_chart([], [], "t") == ["t"]
+    far = bar_chart(["a", "b"], [-1.7e308, 1.7e308], "t")
+    assert far == ["t", "a -1.7e+308", f"b {'█' * 50} 1.7e+308"]

@@ -167,6 +167,17 @@ def test_running_metrics_are_those_of_every_prefix() -> None:
     assert (last.volume.tolist(), last.high.tolist(), last.low.tolist()) == ([6, 6], [104.0, 107.0], [98.0, 103.0])
 
 
+def test_prices_whose_sums_leave_the_doubles_have_no_vwap_and_no_warning() -> None:
+    huge, ones = np.array([1e308, -1e308, 1e308]), np.ones(3, np.int32)
+    stamps = OPEN + np.arange(3) * MINUTE
+    columns = (stamps, huge, huge, huge, huge, np.array([5, 9, 1]), ones, ones, ones * 0, stamps + MINUTE)
+    segment = Segment.from_rows(bar_batch(columns), np.zeros(3, np.int64), 1)
+    for rows in (1, 2, 3):  # an infinite turnover, then the sum of two of either sign
+        at = RunningMetrics.of(segment).at(segment.start, np.array([rows]))
+        assert np.isnan(at.vwap[0])
+        assert at.high[0] == 1e308
+
+
 def test_indicators_skip_sessions_without_a_bar() -> None:
     days = [bars([0, 1], [3], []), bars([4], [], [])]
     means = daily_average(days, "volume", 3)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import session_grid
+from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.revisions import all_new, classify
 from mismartera.engine.log.segment import Segment, column
 from mismartera.engine.state.staging import log_bars
 from mismartera.engine.time.calendar import TradingSession
+from mismartera.engine.time.clock import utc_datetime
 from mismartera.schemas.bars import BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.errors import DataError, UnknownNameError
 from mismartera.schemas.interval import Interval
@@ -37,6 +39,13 @@ class AppendResult:
         Rows of a new bar before one the symbol already has.
     latest_us : int
         When the last accepted row became available, UTC microseconds; 0 where none was.
+    outside_session : int
+        Rows of another date than the session's, or outside its hours, extended ones included: left out.
+    off_grid : int
+        Rows whose timestamp starts no bar of the interval: left out. Where no session has begun, those off the
+        whole seconds.
+    reason : str or None
+        Why the first row left out was; None where none was.
     """
 
     accepted: int
@@ -44,10 +53,21 @@ class AppendResult:
     revised: int
     late: int
     latest_us: int
+    outside_session: int = 0
+    off_grid: int = 0
+    reason: str | None = None
 
+
+NOTHING = AppendResult(0, 0, 0, 0, 0)
+"""What became of a batch without rows."""
 
 NEVER = int(np.iinfo(np.int64).min)
 """Timestamp of the last bar of a symbol that has none."""
+
+MOST_VOLUME = 2**62
+"""Shares that the bars of one symbol and interval may add up to; half of what an int64 holds."""
+
+_SECOND_US = 1_000_000
 
 
 def accept(
@@ -56,6 +76,7 @@ def accept(
     interval: Interval,
     session: TradingSession | None,
     latest: NDArray[np.int64],
+    volumes: NDArray[np.float64],
     held: Callable[[], Segment | None],
 ) -> tuple[Segment | None, AppendResult]:
     """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`.
@@ -68,42 +89,56 @@ def accept(
     session : TradingSession or None
     latest : int64 array, one entry per symbol code
         Timestamp of each symbol's last bar, `NEVER` where it has none. Moved on in place.
+    volumes : float64 array, one entry per symbol code
+        What the volumes of each symbol's accepted rows add up to. Moved on in place.
     held : callable
         Returns the current rows. Asked only where a row is not after its symbol's last one, so a feed in order costs
         what is new, not what is held.
     """
     if bars.schema.names != BAR_SCHEMA.names:
         raise DataError(f"bars have columns {bars.schema.names}: expected {BAR_SCHEMA.names}")
-    types = ", ".join(f"{field.name} {field.type}" for field in BAR_SCHEMA)
     if not bars.num_rows:
-        return None, AppendResult(0, 0, 0, 0, 0)
-    try:
-        batch = bars.cast(BAR_SCHEMA).combine_chunks().to_batches()[0]
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise DataError(f"bars do not fit the schema of bars ({error}): expected {types}, without nulls") from None
+        return None, NOTHING
+    batch = _fitted(bars)
     row_codes = _codes_of(batch.column("symbol"), codes)
     columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     _check(batch, columns)
+    grid = None if session is None else session_grid(session, interval, extended=True)
+    keep, result = _set_aside(batch, columns["timestamp"], interval, session, grid)
+    if not keep.all():
+        if not keep.any():
+            return None, result
+        batch, row_codes = batch.filter(pa.array(keep)), row_codes[keep]
+        columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     late = _late(latest, columns["timestamp"], row_codes)
     if late.any():
         found = classify(held(), columns, row_codes)
         late &= found.keep & (found.revision == 0)
     else:
         found = all_new(len(late))
+    _add_volumes(volumes, row_codes[found.keep], columns["volume"][found.keep], codes)
     np.maximum.at(latest, row_codes, columns["timestamp"])
-    available = columns["timestamp"] + interval.us
-    if session is not None:
-        available = _cut(columns["timestamp"], available, session, interval)
+    stamps = columns["timestamp"]
+    available = stamps + interval.us if grid is None else grid.ends[grid.number(stamps)]
     kept = int(found.keep.sum())
     revised = int((found.revision[found.keep] > 0).sum())
     newest = int(available[found.keep].max()) if kept else 0
-    result = AppendResult(kept, len(found.keep) - kept, revised, int(late.sum()), newest)
+    same, after = len(found.keep) - kept, int(late.sum())
+    result = replace(result, accepted=kept, identical=same, revised=revised, late=after, latest_us=newest)
     if not kept:
         return None, result
     rows = log_bars(batch.drop_columns(["symbol"]), pa.array(available).view(TIMESTAMP), pa.array(found.revision))
     if kept < len(found.keep):
         rows = rows.filter(pa.array(found.keep))
     return Segment.from_rows(rows, row_codes[found.keep], len(codes)), result
+
+
+def _fitted(bars: pa.Table) -> pa.RecordBatch:
+    types = ", ".join(f"{field.name} {field.type}" for field in BAR_SCHEMA)
+    try:
+        return bars.cast(BAR_SCHEMA).combine_chunks().to_batches()[0]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"bars do not fit the schema of bars ({error}): expected {types}, without nulls") from None
 
 
 def _codes_of(symbols: pa.Array, codes: Mapping[str, int]) -> NDArray[np.int64]:
@@ -149,10 +184,66 @@ def _late(latest: NDArray[np.int64], stamps: NDArray[np.int64], codes: NDArray[n
     return late
 
 
-def _cut(
-    stamps: NDArray[np.int64], ends: NDArray[np.int64], session: TradingSession, interval: Interval
-) -> NDArray[np.int64]:
-    """Return when each bar is known: its end, cut at the close of its trading segment."""
-    grid = session_grid(session, interval, extended=True)
-    buckets = np.zeros(len(stamps), dtype=np.int32) if interval.is_daily else grid.locate(stamps)
-    return np.where(buckets >= 0, np.minimum(ends, grid.ends[buckets]), ends)
+def _set_aside(
+    batch: pa.RecordBatch,
+    stamps: NDArray[np.int64],
+    interval: Interval,
+    session: TradingSession | None,
+    grid: BucketGrid | None,
+) -> tuple[NDArray[np.bool_], AppendResult]:
+    """Mark the rows that are bars of the session; without one, those on whole seconds. Count and tell the others."""
+    if grid is None:
+        outside, off_grid = np.zeros(len(stamps), dtype=bool), stamps % _SECOND_US != 0
+    else:
+        buckets = grid.number(stamps)
+        outside = buckets < 0
+        off_grid = ~outside & (grid.starts[buckets] != stamps)
+    keep = ~(outside | off_grid)
+    if keep.all():
+        return keep, NOTHING
+    row = int(np.argmin(keep))
+    reason = _reason(batch, row, interval, session, grid, outside=bool(outside[row]))
+    return keep, replace(NOTHING, outside_session=int(outside.sum()), off_grid=int(off_grid.sum()), reason=reason)
+
+
+def _reason(
+    batch: pa.RecordBatch,
+    row: int,
+    interval: Interval,
+    session: TradingSession | None,
+    grid: BucketGrid | None,
+    *,
+    outside: bool,
+) -> str:
+    """Say why a row was left out: what was expected, and what it was."""
+    us = int(column(batch, "timestamp")[row])
+    zone = dt.UTC if session is None or interval.is_daily else ZoneInfo(session.timezone)
+    local = utc_datetime(us).astimezone(zone)
+    was = f"row {row} of the batch, {batch.column('symbol')[row].as_py()} at {local.isoformat()}, was left out: "
+    if session is None or grid is None:
+        return was + f"expected the start of a bar of {interval}, on a whole second"
+    if interval.is_daily:
+        return was + f"expected the session's date at 00:00 UTC, {utc_datetime(int(grid.starts[0])).isoformat()}"
+    if outside:
+        hours = ", ".join(
+            " to ".join(utc_datetime(int(us)).astimezone(zone).strftime("%H:%M:%S") for us in segment)
+            for segment in zip(grid.opens, grid.closes, strict=True)
+        )
+        return was + f"expected a bar of the session of {session.date}, {hours} {session.timezone}"
+    start = utc_datetime(int(grid.starts[grid.locate(np.array([us]))[0]])).astimezone(zone)
+    return was + f"expected the start of a bar of {interval}, as {start:%H:%M:%S} is one"
+
+
+def _add_volumes(
+    volumes: NDArray[np.float64], row_codes: NDArray[np.int64], added: NDArray[np.int64], codes: Mapping[str, int]
+) -> None:
+    """Move the sums on, or refuse the batch where the session's volume of a symbol could leave an int64."""
+    sums = volumes + np.bincount(row_codes, weights=added, minlength=len(volumes))
+    code = int(np.argmax(sums))
+    if sums[code] > MOST_VOLUME:
+        raise DataError(
+            f"the volumes of {list(codes)[code]} add up to {sums[code]:.6g}: expected at most {MOST_VOLUME} (2**62) "
+            "in a session, corrections included",
+            hint="nothing of the batch was appended; take the wrong rows out and append it again",
+        )
+    volumes[:] = sums

@@ -23,10 +23,12 @@ from mismartera.engine.state.snapshot import Snapshot, current
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
+from mismartera.schemas.config import _TAKEN
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
+from .given_gaps import checked_gaps
 from .incoming import NEVER, AppendResult, accept
 from .queue import SessionQueue
 from .symbol_session_data import SymbolSessionData
@@ -103,6 +105,7 @@ class SessionData:
         self._queue: SessionQueue | None = None
         self._logs: dict[str, LogView] = {}
         self._latest: dict[str, NDArray[np.int64]] = {}
+        self._volumes: dict[str, Floats] = {}
         self._set_quality: dict[str, Floats] = {}
         self._set_gaps: dict[tuple[str, int], tuple[GapInfo, ...]] = {}
         self._clear_logs()
@@ -340,6 +343,7 @@ class SessionData:
             self._codes = self._codes | {symbol: code}
             self._set_quality = {kind: np.append(values, np.nan) for kind, values in self._set_quality.items()}
             self._latest = {interval: np.append(latest, NEVER) for interval, latest in self._latest.items()}
+            self._volumes = {interval: np.append(sums, 0.0) for interval, sums in self._volumes.items()}
             if day is None:
                 self._logs = {kind: view.widened(code + 1) for kind, view in self._logs.items()}
             else:
@@ -382,14 +386,16 @@ class SessionData:
         -------
         AppendResult
             How many rows were accepted, how many repeated what is held (dropped), corrected it (a new revision) or
-            came late (after a later bar of their symbol).
+            came late (after a later bar of their symbol), and how many were left out because they lie outside the
+            session or start no bar of the interval, with the reason.
 
         Raises
         ------
         UnknownNameError
             If a symbol is not registered, or the interval not of this session. Nothing is appended then.
         DataError
-            If a row is no bar: not finite, high below low, negative volume. Nothing is appended then.
+            If a row is no bar: not finite, high below low, negative volume; or if the volumes of a symbol would add
+            up to more than 2**62. Nothing is appended then.
         StateError
             If a staged day streams this interval.
 
@@ -404,6 +410,8 @@ class SessionData:
                     f"interval {text} streams from the catalog now: rows cannot be appended behind its staged ones",
                     hint="feed a SessionData of your own, or import the rows into the catalog",
                 )
+            if text not in self._logs:
+                raise UnknownNameError("interval", text, list(self._logs), hint="the session's history alone has it")
             view = self._logs[text]
             segment, result = accept(
                 bars,
@@ -411,6 +419,7 @@ class SessionData:
                 Interval(text),
                 self._state.session,
                 self._latest[text],
+                self._volumes[text],
                 lambda: current(view) if view.segments else None,
             )
             if segment is not None:
@@ -422,7 +431,11 @@ class SessionData:
             return result
 
     def set_quality(self, symbol: str, interval: Interval | int | str, quality: float) -> None:
-        """Set the quality of a symbol's session bars by hand, in percent; it wins over the computed one."""
+        """Set the quality of a symbol's session bars by hand, in percent; it wins over the computed one.
+
+        100 says that no bar is missing: it does not hold while gaps say otherwise. Where gaps are not searched, the
+        symbol has none by this, until `set_gaps` tells them.
+        """
         if not 0.0 <= quality <= 100.0:
             raise ValueError(f"quality {quality!r} of {symbol} is none: expected percent from 0 to 100")
         with self._lock:
@@ -430,17 +443,36 @@ class SessionData:
             values = self._set_quality.get(text, np.full(len(self.symbols), np.nan)).copy()
             values[code] = quality
             self._set_quality = {**self._set_quality, text: values}
+            if self._snapshot.gaps(text) is None:
+                self._set_gaps = {(text, code): (), **self._set_gaps}
             self.publish()
 
     def set_gaps(self, symbol: str, interval: Interval | int | str, gaps: Sequence[GapInfo]) -> None:
-        """Set the gap ranges of a symbol's session bars by hand; they win over the computed ones."""
+        """Set the gap ranges of a symbol's session bars by hand; they win over the computed ones, in quality too.
+
+        Parameters
+        ----------
+        symbol : str
+        interval : Interval, int or str
+        gaps : sequence of GapInfo
+            In any order. Moments without a zone are the exchange's.
+
+        Raises
+        ------
+        DataError
+            If a range cannot be one, as `checked_gaps` says; the gaps stay as they are then.
+        """
         with self._lock:
-            key = self.interval(interval), self.code(symbol)
-            self._set_gaps = {**self._set_gaps, key: tuple(gaps)}
+            text, code = self.interval(interval), self.code(symbol)
+            now_us, grid = self._state.now_us, self._snapshot.grid(text)
+            placed = checked_gaps(gaps, symbol, Interval(text), self.timezone, grid, now_us)
+            self._set_gaps = {**self._set_gaps, (text, code): placed}
             self.publish()
 
     def set_historical_indicator(self, name: str, value: Floats) -> None:
         """Set an indicator of all symbols: float64 of shape (symbols,) or (symbols, minutes), NaN for none."""
+        if name in _TAKEN or not name.strip():
+            raise DataError(f"{name!r}: expected a name for the indicator other than {', '.join(_TAKEN)}")
         values = np.asarray(value, dtype=np.float64)
         if values.ndim not in (1, 2) or len(values) != len(self.symbols):
             raise ValueError(
@@ -458,6 +490,7 @@ class SessionData:
         none = np.zeros(len(self.symbols), dtype=np.int64)
         self._logs = {interval: LogView((), none, LOG_BAR_SCHEMA) for interval in self.intervals}
         self._latest = {interval: np.full(len(self.symbols), NEVER) for interval in self.intervals}
+        self._volumes = {interval: np.zeros(len(self.symbols)) for interval in self.intervals}
         self._day = self._queue = None
 
     def _build(self) -> Snapshot:

@@ -12,14 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import BucketGrid
+from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.gaps import GapColumns
 from mismartera.engine.columns.metrics import RunningMetrics, SessionMetrics
+from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment, column, merge
 from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.gaps import GapInfo
+from mismartera.schemas.interval import Interval
 
 from .gap_view import GapView
 from .history import History
@@ -103,12 +105,46 @@ class Snapshot:
             held = memo[interval] = GapView.at(columns, self.grids[interval], self.now_us)
         return held
 
+    def grid(self, interval: str) -> BucketGrid | None:
+        """Return the buckets of an interval in the session; None where no session has begun."""
+        if self.session is None or interval in self.grids:
+            return self.grids.get(interval)
+        key = f"grid {interval}"
+        if key not in self.memo:
+            self.memo[key] = session_grid(self.session, Interval(interval))
+        grid: BucketGrid = self.memo[key]
+        return grid
+
     def quality(self, interval: str) -> Floats:
-        """Return the quality of each symbol in percent, float64; NaN where it is unknown or nothing is expected."""
+        """Return the quality of each symbol in percent, float64; NaN where it is unknown or nothing is expected.
+
+        Notes
+        -----
+        Gaps set by hand count as computed ones do, but where the day's gaps are not searched: quality is off there.
+        A quality set by hand wins, but 100 where bars are missing: that says that none is.
+        """
         gaps = self.gaps(interval)
         quality = np.full(len(self.symbols), np.nan) if gaps is None else gaps.quality()
+        if not self.set_gaps and not self.set_quality:
+            return quality
+        absent = np.zeros(len(self.symbols), dtype=np.int64) if gaps is None else gaps.missing.copy()
+        told = {
+            code: sum(gap.bar_count for gap in ranges)
+            for (kind, code), ranges in self.set_gaps.items()
+            if kind == interval
+        }
+        if told:
+            codes = list(told)
+            absent[codes] = list(told.values())
+            grid = self.grid(interval)
+            if grid is not None and (gaps is not None or self.day is None):
+                expected = grid.expected_at(self.now_us)
+                quality[codes] = quality_percent(np.minimum(absent[codes], expected), expected)
         by_hand = self.set_quality.get(interval)
-        return quality if by_hand is None else np.where(np.isnan(by_hand), quality, by_hand)
+        if by_hand is None:
+            return quality
+        computed = np.isnan(by_hand) | ((by_hand == 100.0) & (absent > 0))
+        return np.where(computed, quality, by_hand)
 
     def metrics(self) -> SessionMetrics:
         """Return volume, high, low and vwap of each symbol by now.

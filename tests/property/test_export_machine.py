@@ -229,21 +229,21 @@ class ExportMachine(RuleBasedStateMachine):
     @rule(data=st.data(), ranges=st.integers(0, 3))
     def set_gaps(self, data: st.DataObject, ranges: int) -> None:
         symbol, interval = self.place(data)
-        daily = interval == "1d"
-        opened = dt.datetime.combine(
-            self.system.snapshot.session.date, dt.time(0 if daily else 10), dt.UTC if daily else None
-        )
-        start = opened if daily else opened.replace(tzinfo=self.system.snapshot.timezone)
-        places = sorted(data.draw(st.sets(st.integers(0, 0 if daily else 40), min_size=ranges and 1, max_size=ranges)))
-        minute = dt.timedelta(minutes=1)
-        gaps = [
-            GapInfo(
-                symbol, start + at * 3 * minute, start + (at * 3 + 1 - daily) * minute, 2 - daily, *self.retried(start)
-            )
-            for at in places
-        ]
-        self.system.session_data.set_gaps(symbol, interval, gaps)
-        self.system.session_data.set_quality(symbol, interval, self.random.choice([0.0, 12.5, 99.99]))
+        snapshot = self.system.snapshot
+        grid = snapshot.grid(interval)
+        due = grid.expected_at(snapshot.now_us)
+        most = min(40, (due - 1) // 3)
+        places = sorted(data.draw(st.sets(st.integers(0, most), min_size=ranges and 1, max_size=ranges))) if due else []
+        zone = dt.UTC if interval == "1d" else snapshot.timezone
+        starts = [dt.datetime.fromtimestamp(us / 1e6, zone) for us in grid.expected_starts.tolist()]
+        gaps = []
+        for first in (at * 3 for at in places):
+            last = first if first + 1 >= due or first + 1 in grid.breaks else first + 1
+            gaps.append(GapInfo(symbol, starts[first], starts[last], last - first + 1, *self.retried(starts[first])))
+        self.system.session_data.set_gaps(symbol, interval, gaps[::-1])
+        quality = self.random.choice([None, None, 0.0, 12.5, 99.99, 100.0])
+        if quality is not None:
+            self.system.session_data.set_quality(symbol, interval, quality)
 
     @rule(data=st.data())
     def set_indicator(self, data: st.DataObject) -> None:

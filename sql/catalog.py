@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.partition import EVENT_KINDS
-from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.errors import CatalogError, UnknownNameError
 from mismartera.schemas.exchanges import EXCHANGE_GROUPS
 
 from .catalog_files import CatalogFiles
 from .catalog_gaps import CatalogGaps
 from .catalog_sessions import CatalogSessions
+from .errors import QueryError
+from .messages import one_line
 from .safe import Database, Limits
 from .session import SqlSession
-from .views import Source, part, union
+from .tables import TABLES
+from .views import Source, Sources, part, union
+
+_MOVE_OUT = (
+    "move the file out of the catalog, or delete it and import its source again; 'mismartera data verify' finds every "
+    "damaged file"
+)
 
 
 def open_catalog(
@@ -63,7 +74,41 @@ def open_catalog(
     date = session_date or sessions.last_date(intervals or list(files.dates))
     limits = limits or Limits()
     database = Database(limits, sessions.timezone, [catalog.root])
-    return SqlSession(database, limits, _Views(files, intervals, date, sessions).sources(), owns_database=True)
+    return _CatalogSession(database, limits, _Views(files, intervals, date, sessions).sources(), files)
+
+
+class _CatalogSession(SqlSession):
+    """A session that tells which file a query failed of."""
+
+    def __init__(self, database: Database, limits: Limits, sources: Sources, files: CatalogFiles) -> None:
+        super().__init__(database, limits, sources, owns_database=True)
+        self._files = files
+
+    def query(self, text: str) -> pa.Table:
+        try:
+            return super().query(text)
+        except QueryError as error:
+            problem = self._problem(error.__cause__)
+            if problem is None:
+                raise
+            raise problem from error
+
+    def prepare(self, tables: Iterable[str] = TABLES) -> None:
+        for name in tables:
+            try:
+                super().prepare([name])
+            except Exception:
+                self._ready.discard(name)  # it has no view yet: asked again it must fail again
+                raise
+
+    def _problem(self, cause: BaseException | None) -> CatalogError | None:
+        if cause is None or isinstance(cause, CatalogError):
+            return cause
+        known = self._files.problem_told(str(cause))
+        named = re.search(re.escape(str(self._files.catalog.root.resolve())) + r"[^'\"*]*?\.parquet", str(cause))
+        if known is not None or named is None:
+            return known
+        return CatalogError(f"{named[0]}: cannot be read: {one_line(Exception(cause))}", path=named[0], hint=_MOVE_OUT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +160,4 @@ class _Views:
         )
 
     def _metrics(self) -> Source:
-        return Source(select=part("session_metrics", base=self.intervals[0]), needs=("session_bars",))
+        return Source(select=part("session_metrics", finest_first=self.intervals), needs=("session_bars",))

@@ -39,12 +39,12 @@ class CatalogSessions:
 
     def __init__(self, files: CatalogFiles, group: ExchangeGroup) -> None:
         self._files = files
-        stored = [date for dates in files.dates.values() for date in (dates[0], dates[-1])]
-        self._calendar = ExchangeCalendar(group, min(stored), max(stored))
+        first, last = files.window
+        self._calendar = ExchangeCalendar(group, first, last)
         known = self._calendar.known
         day = dt.timedelta(days=1)
         # A session reaches at most one date further than its own.
-        start, end = max(min(stored), known[0] + day) - day, min(max(stored), known[1] - day) + day
+        start, end = max(first, known[0] + day) - day, min(last, known[1] - day) + day
         self._sessions = self._calendar.sessions(start, end)
         self._beyond, self._cut_us = _beyond_midnight(self._sessions)
 
@@ -69,8 +69,8 @@ class CatalogSessions:
         return self._files.symbols(kind, list(self._holding(kind, session.date)), start_us, stop_us)
 
     def last_date(self, kinds: Sequence[str]) -> dt.date:
-        """Return the date of the last session that has rows of one of `kinds`."""
-        return max(self._last_date(kind) for kind in kinds)
+        """Return the date of the last session that has rows of one of `kinds`; without kinds, the last folder's."""
+        return max((self._last_date(kind) for kind in kinds), default=self._files.window[1])
 
     def parts(self, kinds: Sequence[str]) -> list[tuple[str, str]]:
         """Return the SQL of a row's session date and the condition under which it holds, for each part of the rows.
@@ -166,6 +166,8 @@ class CatalogSessions:
         if self._may_reach_beyond(kind):
             for date in reversed(dates):
                 span = self._files.span(kind, date)
+                if self._files.problem(kind, date):
+                    return date
                 if span is not None:
                     return date + dt.timedelta(days=self._beyond * self._is_beyond(span[1], date))
         return dates[-1]
@@ -173,7 +175,8 @@ class CatalogSessions:
     def _holding(self, kind: str, date: dt.date) -> Iterator[dt.date]:
         """Yield the dates whose partitions hold rows of a session."""
         if not self._may_reach_beyond(kind):
-            yield from [date] if date in self._files.dates[kind] else []
+            held = date in self._files.dates[kind] and self._files.has_rows(kind, date)
+            yield from [date] if held else []
             return
         # A partition's own rows lie towards the middle of its date: behind those of the session before, which are its
         # first ones, or before those of the session after, which are its last ones.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.ipc
 
@@ -26,6 +27,16 @@ from .tables import TABLES
 from .views import Source, part, union
 
 _MEMBER = "member"
+# What reading a part that is not as the contract has it comes to.
+_MALFORMED = (
+    AttributeError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+)
 
 
 def open_exports(
@@ -89,7 +100,7 @@ def _load(file: ExportFile) -> _Member:
         document = load_document(file.path)
         try:
             tables = tables_of(document)
-        except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+        except _MALFORMED as error:
             raise ExportsError(f"{file.path}: not as the contract has it: {error!r}", path=file.path) from error
         head = {name: value for name, value in document.items() if name != "session_data"}
         del document
@@ -131,7 +142,7 @@ class _Views:
         self._since = max(
             (at for at, one in enumerate(members) if one.file.is_complete or one.file.metadata.get("reset")), default=0
         )
-        self.timezone = str(members[-1].document.get("system_manager", {}).get("timezone", "UTC"))
+        self.timezone = str(members[-1].document["system_manager"]["timezone"])
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         return {

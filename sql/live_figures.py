@@ -217,7 +217,7 @@ def threads_table(threads: Mapping[str, Any]) -> pa.Table:
 
 
 def config_table(config: Mapping[str, Any]) -> pa.Table:
-    """Return the configuration, one row per field that is no mapping itself."""
+    """Return the configuration, one row per field that is no mapping with fields itself; none of an empty one."""
     rows = [{"key": key, "value": orjson.dumps(value).decode()} for key, value in _fields("", config)]
     return pa.Table.from_pylist(rows, schema=TABLES["config"].schema)
 
@@ -226,5 +226,5 @@ def _fields(prefix: str, value: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping) and value:
         for key, inner in value.items():
             yield from _fields(f"{prefix}.{key}" if prefix else str(key), inner)
-    else:
+    elif prefix:
         yield prefix, value

@@ -175,6 +175,59 @@ def test_what_is_no_export_is_named(tmp_path, text, message):
         open_exports([file])
 
 
+WRONG = [
+    ("_metadata", {"sequence": "x"}, "_metadata.sequence: expected a whole number from 1, it is 'x'"),
+    ("_metadata", {"sequence": True}, "_metadata.sequence: expected a whole number"),
+    ("_metadata", {"sequence": 1 << 63}, "_metadata.sequence: expected a whole number"),
+    ("_metadata", {"consumer": 1}, "_metadata.consumer: expected a text, it is 1"),
+    ("_metadata", {"complete": "no"}, "_metadata.complete: expected true or false, it is 'no'"),
+    ("_metadata", {"generated_at": "noon"}, "_metadata.generated_at: expected an instant .*, it is 'noon'"),
+    ("_metadata", {"generated_at": "2025-07-02T10:00:00"}, "_metadata.generated_at: expected an instant with its"),
+    ("_metadata", {"session_date": "today"}, "_metadata.session_date: expected a date, or null, it is 'today'"),
+    ("_metadata", {"base_sequence": "x"}, "_metadata.base_sequence: expected a whole number"),
+    ("_metadata", {"base_sequence": ...}, "its _metadata lacks base_sequence, which every delta has"),
+    ("system_manager", ..., "system_manager: expected an object, it is missing"),
+    ("system_manager", [1], r"system_manager: expected an object, it is \[1\]"),
+    ("system_manager", {"timezone": "Mars/X"}, "timezone: expected the name of a time zone, it is 'Mars/X'"),
+    ("system_manager", {"timezone": "America"}, "timezone: expected the name of a time zone, it is 'America'"),
+    ("system_manager", {"timezone": 5}, "timezone: expected the name of a time zone, it is 5"),
+    ("threads", [], r"threads: expected an object, it is \[\]"),
+    ("threads", {"x": 1}, "threads.x: expected an object, it is 1"),
+]
+
+
+@pytest.mark.parametrize(("member", "change", "message"), WRONG)
+@pytest.mark.parametrize("form", ["json", "parquet"])
+def test_a_member_of_a_wrong_type_is_named_with_its_file(run, tmp_path, form, member, change, message):
+    folder = copied(run, form, tmp_path)
+    file = folder / f"002.{form}" if form == "json" else folder / f"002.{form}" / "metadata.json"
+    document = json.loads(file.read_bytes())
+    held = document.pop(member)
+    if isinstance(change, dict):
+        document = {member: {k: v for k, v in (held | change).items() if v is not ...}} | document
+    elif change is not ...:
+        document[member] = change
+    file.write_text(json.dumps(document))
+    with pytest.raises(ExportsError, match=rf"002\.{form}.*: .*{message}") as caught:
+        open_exports([folder])
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("symbols", [{"A": []}, [], {"A": {"session": {"data": {"1m": {"data": [["noon"]]}}}}}])
+def test_symbols_that_are_none_are_named_with_their_file(run, tmp_path, symbols):
+    document = json.loads((run.exports / "complete.json").read_bytes())
+    document["session_data"]["symbols"] = symbols
+    (tmp_path / "x.json").write_text(json.dumps(document))
+    with pytest.raises(ExportsError, match=r"x\.json: not as the contract has it"):
+        open_exports([tmp_path / "x.json"])
+
+
+@pytest.mark.parametrize("chain", ["json", "parquet"])
+def test_a_first_delta_has_no_configuration(run, chain):
+    with open_exports([run.exports / chain], as_of=1) as session:
+        assert session.query("SELECT * FROM config").to_pylist() == []
+
+
 def test_a_truncated_export_is_named(run, tmp_path):
     whole = (run.exports / "complete.json").read_bytes()
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])

@@ -30,9 +30,11 @@ from .interval import Interval
 BarField = Literal["open", "high", "low", "close", "volume"]
 IndicatorType = Literal["daily_average", "intraday_average", "field_max", "field_min"]
 
+HISTORY_KEYS = ("loaded", "date_range", "data")
+"""Keys of a symbol's history in an export, beside which its indicators stand."""
+
 _EVENTS = ("ticks", "quotes")
 _DAY = Interval("1d")
-_TAKEN = ("loaded", "date_range", "data")  # keys of a symbol's history in an export, beside which indicators stand
 _LONGEST_NAME = 100  # bytes; a file's name has 255, of which stamps and suffixes take up to 140
 _DEFAULT_DERIVED: JsonDict = {"default": ["5m", "15m"]}  # a default of Intervals, as the JSON Schema says it
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -120,8 +122,8 @@ class HistoricalConfig(_Model):
     @classmethod
     def _names_free(cls, indicators: dict[str, IndicatorConfig]) -> dict[str, IndicatorConfig]:
         for name in indicators:
-            if name in _TAKEN or not name.strip():
-                raise field_problem((), name, f"expected a name for the indicator other than {', '.join(_TAKEN)}")
+            if name in HISTORY_KEYS or not name.strip():
+                raise field_problem((), name, f"expected a name for the indicator other than {', '.join(HISTORY_KEYS)}")
         return indicators
 
     @model_validator(mode="after")

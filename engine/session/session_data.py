@@ -23,7 +23,7 @@ from mismartera.engine.state.snapshot import Snapshot, current
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
-from mismartera.schemas.config import _TAKEN
+from mismartera.schemas.config import HISTORY_KEYS
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
@@ -471,8 +471,8 @@ class SessionData:
 
     def set_historical_indicator(self, name: str, value: Floats) -> None:
         """Set an indicator of all symbols: float64 of shape (symbols,) or (symbols, minutes), NaN for none."""
-        if name in _TAKEN or not name.strip():
-            raise DataError(f"{name!r}: expected a name for the indicator other than {', '.join(_TAKEN)}")
+        if name in HISTORY_KEYS or not name.strip():
+            raise DataError(f"{name!r}: expected a name for the indicator other than {', '.join(HISTORY_KEYS)}")
         values = np.asarray(value, dtype=np.float64)
         if values.ndim not in (1, 2) or len(values) != len(self.symbols):
             raise ValueError(

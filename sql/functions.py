@@ -2,11 +2,18 @@
 
 Left out on purpose: whatever reads files, settings, variables, the log or the database's own structure; whatever
 waits; and whatever makes a value of any size, or takes any time, in one call, since a limit of time or memory is looked
-at only between calls (`repeat`, `lpad`, `printf`, `range` outside FROM, `levenshtein`, …). So are aggregates that
-gather all rows into one text or list (`string_agg`, `list`, …): copied into 2,048 rows it would pass any limit.
+at only between calls (`repeat`, `lpad`, `printf`, `range` outside FROM, `levenshtein`, `equi_width_bins`, …). So are
+aggregates that gather all rows into one text or list (`string_agg`, `list`, …): copied into 2,048 rows it would pass
+any limit; one that reserves as much as a number in the query says (`reservoir_quantile`); and `list_aggr`, which calls
+any of them by a text. `check_arguments` refuses the forms of allowed functions that would do the same.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .errors import QueryRefusedError
 
 
 def _names(text: str) -> frozenset[str]:
@@ -18,7 +25,7 @@ any_value approx_count_distinct approx_quantile arbitrary arg_max arg_max_null a
 bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg first
 fsum geomean geometric_mean kahan_sum kurtosis kurtosis_pop last mad max max_by mean
 median min min_by mode product quantile quantile_cont quantile_disc regr_avgx regr_avgy regr_count regr_intercept
-regr_r2 regr_slope regr_sxx regr_sxy regr_syy reservoir_quantile sem skewness stddev stddev_pop stddev_samp
+regr_r2 regr_slope regr_sxx regr_sxy regr_syy sem skewness stddev stddev_pop stddev_samp
 sum sumkahan var_pop var_samp variance wavg weighted_avg
 cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number
 """)
@@ -44,13 +51,13 @@ to_centuries to_days to_decades to_hours to_microseconds to_milliseconds to_minu
 to_timestamp to_weeks to_years today transaction_timestamp try_strptime week weekday weekofyear year yearweek
 
 array_contains array_extract array_filter array_has array_length array_position array_slice array_sort array_transform
-array_unique element_at flatten list_aggr list_aggregate list_apply list_avg list_contains list_count list_distinct
+array_unique element_at flatten list_apply list_avg list_contains list_count list_distinct
 list_element list_extract list_filter list_first list_has list_indexof list_last list_max list_median list_min
 list_position list_reverse_sort list_slice list_sort list_sum list_transform list_unique map_extract map_keys map_values
 struct_extract json_extract json_extract_path json_extract_path_text json_extract_string json_keys json_array_length
 json_type json_valid json_value
 
-alias coalesce constant_or_null equi_width_bins error gen_random_uuid if ifnull is_histogram_other_bin nullif typeof
+alias coalesce constant_or_null error gen_random_uuid if ifnull nullif typeof
 unnest uuid version
 """)
 
@@ -61,11 +68,76 @@ list_value list_pack row struct_pack json_array json_object map to_json
 """Functions whose result is as long as their arguments together; a query may use `MOST_GROWTH` of them in all."""
 
 REPLACING = _names("replace regexp_replace translate")
-"""Functions that may lengthen a value by a factor; each counts as `REPLACING_GROWTH` growing ones."""
+"""Functions that may lengthen a value by a factor; where one does, it counts as `REPLACING_GROWTH` growing ones."""
 
-MOST_GROWTH, REPLACING_GROWTH, LONGEST_REPLACEMENT = 12, 6, 100
+MOST_GROWTH, REPLACING_GROWTH, LONGEST_REPLACEMENT = 12, 7, 100
+
+SIZED_TYPES = _names("array bignum bit bitstring varint")
+"""Types of which one value is as large as a number in the query says, or eight times the text it is made of."""
+
+LONGEST_FORMAT, MOST_QUANTILES = 100, 100
+
+# With one argument more these keep the n least or largest rows, and reserve room for n in each group.
+_MOST_ARGUMENTS = dict.fromkeys(_names("max min"), 1) | dict.fromkeys(
+    _names("arg_max arg_max_null arg_min arg_min_null max_by min_by"), 2
+)
+_QUANTILES = _names("approx_quantile quantile quantile_cont quantile_disc")
 
 TABLE_FUNCTIONS = _names("generate_series range unnest")
 """Functions that may stand in FROM."""
 
 ALLOWED = AGGREGATES | SCALARS | GROWING | REPLACING
+
+
+def check_arguments(name: str, arguments: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse forms of an allowed function whose one call may take any time or memory.
+
+    Parameters
+    ----------
+    name : str
+        In lower case.
+    arguments : sequence of mapping
+        Its arguments in the syntax tree.
+
+    Raises
+    ------
+    QueryRefusedError
+        For the n largest or least rows of an aggregate, quantiles that are not written out, and a `strftime` whose
+        format is not.
+    """
+    most = _MOST_ARGUMENTS.get(name)
+    if most is not None and len(arguments) > most:
+        raise QueryRefusedError(
+            f"{name} takes at most {most} argument{'s' * (most > 1)} here: its form for the n largest or least "
+            "reserves room for n in every group",
+            hint="ORDER BY with LIMIT n gives them; in each group QUALIFY row_number() OVER (...) <= n does",
+        )
+    if name in _QUANTILES and not all(map(_is_written_out, arguments[1:])):
+        raise QueryRefusedError(
+            f"{name} is refused here: the quantiles must be written out, {MOST_QUANTILES} at most, such as "
+            f"{name}(close, 0.5) or {name}(close, [0.25, 0.75])"
+        )
+    if name == "strftime" and len(arguments) == 2 and not _is_format(arguments[1]):
+        raise QueryRefusedError(
+            "strftime is refused here: its format must be written out as its second argument, in "
+            f"{LONGEST_FORMAT} characters at most, such as strftime(timestamp, '%H:%M')"
+        )
+
+
+def literal(argument: Mapping[str, Any]) -> str | None:
+    """Return the text of a value that is written out, None for any other expression."""
+    held = argument.get("literal")
+    return str(held.get("text", "")) if argument.get("class") == "CONSTANT" and isinstance(held, dict) else None
+
+
+def _is_written_out(argument: Mapping[str, Any]) -> bool:
+    if argument.get("function_name") != "list_value":
+        return argument.get("class") == "CONSTANT"
+    values = [one.get("expression", one) for one in argument["arguments"]]
+    return len(values) <= MOST_QUANTILES and all(value.get("class") == "CONSTANT" for value in values)
+
+
+def _is_format(argument: Mapping[str, Any]) -> bool:
+    text = literal(argument)
+    # Without a % it may be a time, and the first argument the format: DuckDB takes them in either order.
+    return text is not None and "%" in text and len(text) <= LONGEST_FORMAT

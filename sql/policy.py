@@ -20,7 +20,10 @@ from .functions import (
     MOST_GROWTH,
     REPLACING,
     REPLACING_GROWTH,
+    SIZED_TYPES,
     TABLE_FUNCTIONS,
+    check_arguments,
+    literal,
 )
 from .tables import TABLES
 
@@ -31,7 +34,10 @@ PRIVATE_PREFIX = "__"
 """Names of relations below the views begin so; they hold rows that are not visible yet, and no query may name one."""
 
 _NOISE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-_EXPLAIN = re.compile(rf"{_NOISE}explain{_NOISE}(?!analyze\b)", re.IGNORECASE | re.DOTALL)
+_EXPLAIN = re.compile(rf"{_NOISE}explain{_NOISE}", re.IGNORECASE | re.DOTALL)
+_EXPLAIN_OPTIONS = re.compile(
+    rf"(?:analyze|verbose)\b|\({_NOISE}(?:analyze|format|verbose)\b", re.IGNORECASE | re.DOTALL
+)
 _OWN_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 # Used outside of its WITH, a name means what DuckDB knows by it: a relation below the views, or one of its own.
 _TAKEN = (PRIVATE_PREFIX, "duckdb_", "pg_", "pragma_", "sqlite_")
@@ -80,7 +86,7 @@ def check(text: str, kinds: list[str], serialise: Callable[[str], str]) -> Query
         raise QueryRefusedError(f"expected one statement, found {number}", hint=_HINT)
     if kinds[0] == "EXPLAIN":
         begin = _EXPLAIN.match(text)
-        if begin is None:
+        if begin is None or _EXPLAIN_OPTIONS.match(text, begin.end()):
             raise QueryRefusedError("EXPLAIN takes no options here: expected EXPLAIN and a SELECT")
         inner = check(text[begin.end() :], ["SELECT"], serialise)
         if inner.lists_tables:
@@ -123,6 +129,13 @@ def _check_tree(text: str, tree: Any) -> Query:
             _check_show(node)
         elif kind in ("PARAMETER", "VALUE_PARAMETER"):
             raise QueryRefusedError("parameters such as ? and $1 have no values here: write the values out")
+        elif kind == "TYPE" and str(node.get("type_name", "")).lower() in SIZED_TYPES:
+            raise QueryRefusedError(
+                f"type {str(node['type_name']).upper()} is refused: one value of it may be of any size; a list is "
+                "written without its length, such as INTEGER[]"
+            )
+        elif kind == "LAMBDA" and node.get("syntax_type") == "LAMBDA_KEYWORD":
+            _check_lambda(node)
         if "function_name" in node and not node.get("is_table_function"):
             growth += _check_function(node)
     if growth and recursive:
@@ -135,11 +148,14 @@ def _check_tree(text: str, tree: Any) -> Query:
     return Query(text, frozenset(tables & TABLES.keys()), lists_tables)
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def _nodes(tree: Any, besides: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the nodes of a syntax tree; those of type `besides` are left out with all below them."""
     pending = [tree]
     while pending:
         item = pending.pop()
         if isinstance(item, dict):
+            if besides and item.get("type") == besides:
+                continue
             yield item
             pending.extend(item.values())
         elif isinstance(item, list):
@@ -177,11 +193,15 @@ def _check_show(node: Mapping[str, Any]) -> None:
 
 def _check_table(node: Mapping[str, Any], own: set[str]) -> str:
     name = str(node["table_name"]).lower()
-    schema, catalog = str(node.get("schema_name") or "").lower(), str(node.get("catalog_name") or "").lower()
-    if schema not in ("", "main", "temp") or catalog not in ("", "memory", "temp"):
-        place = ".".join(part for part in (catalog, schema, name) if part)
-        raise QueryRefusedError(f"{place!r} is refused: a query reads its tables, not the database's own", hint=_HINT)
-    if name in TABLES or (name in own and not schema):
+    places = [str(node.get(part) or "").lower() for part in ("catalog_name", "schema_name")]
+    path = [str(part).lower() for part in (node.get("qualified_name") or {}).get("path", [])]
+    if any(places) or len(path) > 1:
+        written = ".".join(path or [*filter(None, places), name])
+        if name in TABLES:
+            # Below the views of a connection there are empty ones of the same names, and a place reaches those.
+            raise QueryRefusedError(f"{written!r} is refused: a table is named by its bare name, {name}", hint=_HINT)
+        raise QueryRefusedError(f"{written!r} is refused: a query reads its tables, not the database's own", hint=_HINT)
+    if name in TABLES or name in own:
         return name
     if re.search(r"[./\\:*?]", name):
         raise QueryRefusedError(
@@ -210,7 +230,8 @@ def _check_function(node: Mapping[str, Any]) -> int:
         return max(open_ended - 1, 0)
     if name in REPLACING:
         _check_replacement(name, arguments[1:])
-        return REPLACING_GROWTH
+        return REPLACING_GROWTH if _lengthens(name, arguments[1:]) else 1
+    check_arguments(name, arguments)
     if name in ALLOWED or not re.search(r"[a-z]", name):
         return 0
     close = difflib.get_close_matches(name, ALLOWED, n=1, cutoff=0.75)
@@ -229,6 +250,27 @@ def _check_replacement(name: str, texts: list[dict[str, Any]]) -> None:
             f"{name} is refused here: what to replace, and by what, must be written out, in {LONGEST_REPLACEMENT} "
             "characters at most"
         )
+
+
+def _lengthens(name: str, texts: list[dict[str, Any]]) -> bool:
+    """Return whether what is put in may be longer than what it replaces."""
+    old, new = ((literal(text) or "").encode() for text in texts[:2]) if len(texts) > 1 else (b"", b"any")
+    if name == "translate":  # one character for one
+        return len(new) > len(new.decode())
+    return len(new) > (len(old) if name == "replace" else 0)
+
+
+def _check_lambda(node: Mapping[str, Any]) -> None:
+    """Refuse a lambda that names more than its parameters: a list for each element of a list grows as the square."""
+    own = {str(one["column_names"][0]).lower() for one in _nodes(node["lhs"]) if "column_names" in one}
+    for inner in _nodes(node["expr"], besides="LAMBDA"):  # one within it is checked by itself
+        named = [str(part).lower() for part in inner.get("column_names", [])]
+        if (named and named[0] not in own) or inner.get("class") in ("STAR", "POSITIONAL_REFERENCE", "SUBQUERY"):
+            told = ".".join(named) or "more"
+            raise QueryRefusedError(
+                f"the lambda may name only its own parameter, not {told}",
+                hint="unnest the list in FROM instead: it is joined row by row, within the limits",
+            )
 
 
 def too_long(text: str) -> QueryError | None:

@@ -107,6 +107,39 @@ SELECT range(1000000000)
 SELECT * FROM unnest(generate_series(1, 1000000000))
 SELECT * FROM repeat_row(1, num_rows = 1000000000)
 SELECT levenshtein('a', 'b')
+SELECT equi_width_bins(0::BIGINT, volume, 999999::BIGINT, false) FROM bars
+SELECT is_histogram_other_bin(volume) FROM bars
+SELECT reservoir_quantile(close, 0.5, 2147483647) FROM bars
+SELECT reservoir_quantile(close, 0.5) FROM bars GROUP BY timestamp
+SELECT approx_top_k(close, 1000000) FROM bars
+SELECT histogram(close, range(1000000)) FROM bars
+SELECT max(close, 999999) FROM bars
+SELECT min(close, 999999) OVER () FROM bars
+SELECT arg_max(symbol, close, 999999) FROM bars GROUP BY timestamp
+SELECT min_by(symbol, close, 999999) FROM bars
+SELECT approx_quantile(close, split('0,1', ',')::FLOAT[]) FROM bars
+SELECT quantile_cont(close, [{quantiles}]) FROM bars
+SELECT list_aggr(split('a,b', ','), 'string_agg', symbol) FROM bars
+SELECT list_transform(l, lambda z: l) FROM (SELECT split(symbol, '') AS l FROM bars)
+SELECT list_transform(l, lambda z: list_concat(list_transform([z], lambda l: l), l)) FROM (SELECT ['a'] AS l)
+SELECT list_filter(l, lambda z: list_contains(l, z)) FROM (SELECT ['a'] AS l)
+SELECT [l FOR z IN l] FROM (SELECT ['a'] AS l)
+SELECT list_transform([1], lambda z: COLUMNS(*)) FROM bars
+SELECT strftime(timestamp, symbol) FROM bars
+SELECT strftime(symbol, '2025-07-02') FROM bars
+SELECT replace(replace(symbol, 'a', 'bbbbbb'), 'b', 'cccccc') FROM bars
+SELECT NULL::INTEGER[100000] FROM bars
+SELECT CAST(NULL AS STRUCT(a INTEGER[10][100000])) FROM bars
+SELECT symbol::BLOB::BIT::VARCHAR FROM bars
+SELECT count(*) FROM memory.main.bars
+SELECT count(*) FROM main.bars
+SELECT count(*) FROM temp.bars
+SELECT count(*) FROM memory.bars
+SELECT count(*) FROM temp.main.bars
+SELECT count(*) FROM "memory"."MAIN"."Bars"
+SELECT count(*) FROM MEMORY.BARS
+DESCRIBE main.bars
+WITH mine AS (FROM main.bars) SELECT * FROM mine
 SELECT replace(symbol, 'A', symbol) FROM bars
 SELECT * FROM bars WHERE close > ?
 SELECT * FROM bars WHERE close > $1
@@ -172,7 +205,7 @@ def test_what_would_write_is_refused_and_writes_nothing(session, query, tmp_path
 def test_what_would_read_elsewhere_is_refused(session, query, run):
     place = run.exports / "complete.parquet" / "session_bars.parquet"
     with pytest.raises((QueryRefusedError, UnknownNameError)):
-        session.query(query.format(place=place))
+        session.query(query.format(place=place, quantiles=", ".join(["0.5"] * 101)))
 
 
 @pytest.mark.parametrize("query", ENDLESS)

@@ -80,10 +80,20 @@ class Where:
 @click.option("--plot", metavar="COLUMN", help="Draw this column of the answer as a bar chart.")
 @click.option("--memory-limit", default="1GB", show_default=True, metavar="SIZE", help="Memory a query may take.")
 @click.option(
-    "--timeout", default=30.0, show_default=True, metavar="SECONDS", help="When a query is stopped; 0 for never."
+    "--timeout",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="When a query is stopped; 0 for never.",
 )
 @click.option(
-    "--max-rows", default=5_000_000, show_default=True, metavar="ROWS", help="Rows an answer may have; 0 for any."
+    "--max-rows",
+    type=click.IntRange(min=0),
+    default=5_000_000,
+    show_default=True,
+    metavar="ROWS",
+    help="Rows an answer may have; 0 for any.",
 )
 @click.option("--tables", "show_tables", is_flag=True, help="Describe the tables and their columns, and stop.")
 @click.option("--examples", "show_examples", is_flag=True, help="List the ready queries, and stop.")

@@ -108,9 +108,10 @@ class LiveSql:
 
     def _database(self, timezone: str) -> Database:
         with self._lock:
-            if timezone not in self._databases:
-                self._databases[timezone] = Database(self._limits, timezone)
-            return self._databases[timezone]
+            database = self._databases.get(timezone)
+            if database is None or database.is_broken:  # sessions that are open on a broken one keep it till they end
+                database = self._databases[timezone] = Database(self._limits, timezone)
+            return database
 
 
 def visible_condition(snapshot: Snapshot, kind: str, log: LogView) -> str:

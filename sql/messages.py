@@ -11,6 +11,7 @@ _ADVICE = re.compile(r"""\b(SET|PRAGMA|INSTALL|LOAD|CALL) ['"]?[a-z_]+|duckdb\.o
 _ADVICE_CLAUSE = re.compile(r""",? or (?:use )?['"]?(?:SET|PRAGMA) [a-z_]+[^.]*""")
 _ADVICE_BEGINS = ("Please try ", "Possible solution", "Possible Solution", "Alternatively, ", "* ")
 
+_STACK = re.compile(r"^\s*Stack Trace\b.*", re.MULTILINE | re.DOTALL)
 _NO_FUNCTION = re.compile(r"No function matches the given name and argument types '(.+)'\.", re.DOTALL)
 _CANDIDATES = "Candidate functions:"
 _PARAMETER = re.compile(r"([(,] ?)\*?[a-z_]+ ")
@@ -33,7 +34,7 @@ def one_line(error: Exception) -> str:
     Left out are the drawing of the place, the stack, advice to change settings or to load extensions, and of the
     functions that might have been meant all but the nearest.
     """
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in _STACK.sub("", str(error)).splitlines() if line.strip()]
     at = next((place for place, line in enumerate(lines) if line.startswith("LINE ")), len(lines))
     near = lines[at].split(":", 1)[1].strip() if at < len(lines) and ":" in lines[at] else ""
     lines = _without_pointers(lines[:at])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Sequence
@@ -22,6 +23,11 @@ _CLOSED = {
     "python_enable_replacements": "false",
     "temp_directory": "",  # nothing is spilled: what does not fit into the memory limit is stopped
 }
+
+
+LONGEST_TIMEOUT = 1_000_000
+"""Seconds; eleven days."""
+_SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?)?B", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,19 @@ class Limits:
     rows: int = 5_000_000
     threads: int = 0
 
+    def __post_init__(self) -> None:
+        if not _SIZE.fullmatch(self.memory) or not re.search("[1-9]", self.memory):
+            raise QueryError(
+                f"limits of a query: Memory of {self.memory!r}: expected a size above 0 such as '500MB' or '2GB'"
+            )
+        if not 0 <= self.timeout_s <= LONGEST_TIMEOUT:  # false of NaN too
+            raise QueryError(
+                f"limits of a query: a timeout of {self.timeout_s} s: expected 0 for none, to {LONGEST_TIMEOUT:,}"
+            )
+        for told, value in (("rows", self.rows), ("threads", self.threads)):
+            if value < 0:
+                raise QueryError(f"limits of a query: {value} {told}: expected 0 for any number, or more")
+
 
 class Database:
     """A closed in-memory database; each connection to it has tables of its own and sees no other's.
@@ -58,6 +77,11 @@ class Database:
     folders : sequence of Path
         The only folders a connection may read from; none by default.
 
+    Attributes
+    ----------
+    is_broken : bool
+        Whether it failed while it answered, and answers nothing any more.
+
     Notes
     -----
     Opening costs 20 to 50 ms once, a connection 0.1 ms. Safe to use from several threads. External access is off, the
@@ -67,7 +91,7 @@ class Database:
     def __init__(self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = ()) -> None:
         config: dict[str, str | bool | int | float | list[str]] = dict(_CLOSED)
         config["memory_limit"] = limits.memory
-        config["max_execution_time"] = str(round(limits.timeout_s * 1000))
+        config["max_execution_time"] = str(math.ceil(limits.timeout_s * 1000))
         if limits.threads:
             config["threads"] = str(limits.threads)
         try:
@@ -87,6 +111,7 @@ class Database:
                 f"limits of a query: {str(error).splitlines()[0]}",
                 hint="a memory limit is a size such as '500MB' or '2GB'",
             ) from error
+        self.is_broken = False
         self._lock = threading.Lock()
 
     def connect(self) -> duckdb.DuckDBPyConnection:

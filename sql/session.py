@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.errors import MismarteraError, StateError, UnknownNameError
 
 from .errors import QueryError, QueryStoppedError
 from .messages import one_line
@@ -48,6 +48,7 @@ class SqlSession:
 
     def __init__(self, database: Database, limits: Limits, sources: Sources, *, owns_database: bool = False) -> None:
         self._limits = limits
+        self._database = database
         self._owned = database if owns_database else None
         self._sources = sources
         self._ready: set[str] = set()
@@ -101,6 +102,8 @@ class SqlSession:
         try:
             self.prepare(query.tables)
             return self._fetch(connection, query)
+        except MismarteraError:
+            raise  # it says already what is wrong, such as a file of the catalog
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise self._translated(error, query) from error
 
@@ -110,7 +113,6 @@ class SqlSession:
         for name in tables:
             if name in self._ready or name not in self._sources:
                 continue
-            self._ready.add(name)
             source = self._sources[name]()
             self.prepare(source.needs)
             for registered, table in source.arrow.items():
@@ -120,6 +122,7 @@ class SqlSession:
                 set_variables(connection, source.variables)
             if source.select:
                 create_view(connection, TABLES[name], source)
+            self._ready.add(name)  # and not before: below it is an empty table, which would answer for one that failed
 
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
         if self._connection is None:
@@ -133,7 +136,19 @@ class SqlSession:
             kinds = [_kind(statement) for statement in connection.extract_statements(text)]
             return check(text, kinds, lambda select: _serialised(connection, select))
         except duckdb.Error as error:
-            raise QueryError(one_line(error), hint="'.schema TABLE' or --tables lists the columns") from error
+            raise self._failed(error) or QueryError(
+                one_line(error), hint="'.schema TABLE' or --tables lists the columns"
+            ) from error
+
+    def _failed(self, error: Exception) -> QueryStoppedError | None:
+        """Return the error for a database that can answer nothing any more, and mark it so."""
+        if not isinstance(error, (duckdb.FatalException, duckdb.InternalException)) and "invalidated" not in str(error):
+            return None
+        self._database.is_broken = True
+        return QueryStoppedError(
+            "the database failed, by this query or one before it, and was given up",
+            hint="ask again: a running session opens another database, anything else must be opened again",
+        )
 
     def _fetch(self, connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
         most = self._limits.rows
@@ -154,6 +169,8 @@ class SqlSession:
         return _plain_integers(pa.Table.from_batches(batches, schema=reader.schema))
 
     def _translated(self, error: Exception, query: Query) -> Exception:
+        if (failed := self._failed(error)) is not None:
+            return failed
         text = one_line(error)
         if "INTERRUPT" in text:
             return QueryStoppedError(

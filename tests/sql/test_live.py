@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -18,8 +19,10 @@ from mismartera.engine.threads.analysis_context import AnalysisContext
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import StateError
 from mismartera.schemas.gaps import GapInfo
+from mismartera.sql.errors import QueryStoppedError
 from mismartera.sql.live import LiveSql
 from mismartera.sql.live_rows import history_table, session_table
+from mismartera.sql.safe import Database
 
 from .conftest import SYMBOLS, config, frame, session_bars
 
@@ -345,6 +348,32 @@ def test_the_backend_is_found_and_let_go():
         assert access.query("SELECT symbol FROM symbols", snapshot).to_pylist() == [{"symbol": "A"}]
         access.close()
     access.close()
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        duckdb.FatalException("FATAL Error: Failed: lost\n\nStack Trace:\n\n/lib/_duckdb.so(+0x1)"),
+        duckdb.InvalidInputException("database has been invalidated because of a previous fatal error"),
+    ],
+)
+def test_a_database_that_failed_is_opened_anew(monkeypatch, failure):
+    live, snapshot = LiveSql(), SessionData(["A"]).snapshot
+    assert live.query("SELECT symbol FROM symbols", snapshot).to_pylist() == [{"symbol": "A"}]
+
+    def fail(*_):
+        raise failure
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mismartera.sql.session.SqlSession._fetch", fail)
+        with pytest.raises(QueryStoppedError, match="database failed") as caught:
+            live.query("SELECT 1", snapshot)
+    assert ".so" not in str(caught.value)
+    opened = []
+    monkeypatch.setattr("mismartera.sql.live.Database", lambda *given: opened.append(1) or Database(*given))
+    for _ in range(2):
+        assert live.query("SELECT symbol FROM symbols", snapshot).to_pylist() == [{"symbol": "A"}]
+    assert opened == [1]
 
 
 def test_a_closed_session_says_so():

@@ -148,13 +148,12 @@ def sql_command(
         raise click.UsageError("--plot draws the answer: leave out --format and -o")
     limits = Limits(memory=memory_limit, timeout_s=timeout, rows=max_rows)
     with open_session(where, limits) as session:
-        if query is None and sys.stdin.isatty():
-            from .sql_prompt import Prompt
+        from .sql_prompt import Prompt, read_query
 
+        if query is None and sys.stdin.isatty():
             Prompt(session).run()
             return
-        text = sys.stdin.read() if query is None else query
-        _answer_all(session, text, form or "", output, plot)
+        _answer_all(session, read_query(query), form or "", output, plot)
 
 
 def _check_options(where: Where) -> None:

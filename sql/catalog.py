@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from .errors import QueryError
 from .messages import one_line
 from .safe import Database, Limits
 from .session import SqlSession
-from .tables import TABLES
 from .views import Source, Sources, part, union
 
 _MOVE_OUT = (
@@ -92,14 +91,6 @@ class _CatalogSession(SqlSession):
             if problem is None:
                 raise
             raise problem from error
-
-    def prepare(self, tables: Iterable[str] = TABLES) -> None:
-        for name in tables:
-            try:
-                super().prepare([name])
-            except Exception:
-                self._ready.discard(name)  # it has no view yet: asked again it must fail again
-                raise
 
     def _problem(self, cause: BaseException | None) -> CatalogError | None:
         if cause is None or isinstance(cause, CatalogError):

@@ -71,6 +71,13 @@ def wanted(place):
     return bars.sort("symbol").rows()
 
 
+def test_a_pipe_that_is_no_text_is_told(place):
+    command = [sys.executable, "-m", "mismartera", "sql", "--catalog", str(place / "catalog")]
+    done = subprocess.run(command, input=b"\xff\xfe", capture_output=True, check=False)
+    assert done.returncode == 2
+    assert b"is no UTF-8 text" in done.stderr
+
+
 def test_json_from_each_source(ask, source, place):
     answer = json.loads(ask(COUNT, *source, "--format", "json").stdout)
     assert [tuple(row.values()) for row in answer] == wanted(place)

@@ -47,6 +47,8 @@ def _stamps(
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Return for each event the bar it belongs to and a time in it, ascending within the bar."""
     bar = np.repeat(np.arange(len(counts)), counts)
-    offsets = rng.integers(0, bars.interval_us // 1000, len(bar)) * 1000
+    lengths_ms = (bars.ends - bars.starts)[places][bar] // 1000
+    whole_ms = bars.interval_us // 1000
+    offsets = rng.integers(0, whole_ms, len(bar)) * lengths_ms // whole_ms * 1000
     order = np.lexsort((offsets, bar))
     return bar, bars.starts[places][bar] + offsets[order]

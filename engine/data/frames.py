@@ -25,8 +25,8 @@ class SessionBars:
     Attributes
     ----------
     date : date
-    starts : int64 array, shape (bars,)
-        Start of each bar, UTC microseconds.
+    starts, ends : int64 arrays, shape (bars,)
+        Start of each bar and its end, the close where that cuts it short; UTC microseconds.
     regular : bool array, shape (bars,)
         Whether a bar lies in the regular session.
     interval_us : int
@@ -38,6 +38,7 @@ class SessionBars:
 
     date: dt.date
     starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
     regular: NDArray[np.bool_]
     interval_us: int
     open: Floats

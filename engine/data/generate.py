@@ -143,7 +143,7 @@ def make_session(
     session: TradingSession, count: int, interval: Interval, *, seed: int, missing: float, extended_hours: bool
 ) -> SessionBars:
     """Make the bars of one session, all symbols at once: arrays of shape (symbols, bars)."""
-    starts, regular, place = _grid(session, interval, extended_hours=extended_hours)
+    starts, ends, regular, place = _grid(session, interval, extended_hours=extended_hours)
     day = session.date
     level, liquidity, volatility = _traits(seed, count)
     smile = np.where(regular, 0.6 + 1.2 * place**2, 0.35)  # more happens near the open and the close
@@ -161,7 +161,7 @@ def make_session(
     present &= regular | sparse
     open_, high, low, close = (np.maximum(np.round(price, 2), 0.01) for price in (open_, high, low, close))
     whole = np.maximum(volume, 1).astype(np.int64)
-    return SessionBars(day, starts, regular, interval.us, open_, high, low, close, whole, present)
+    return SessionBars(day, starts, ends, regular, interval.us, open_, high, low, close, whole, present)
 
 
 def _sessions(exchange_group: str, start: dt.date, end: dt.date) -> list[TradingSession]:
@@ -183,18 +183,19 @@ def _rng(seed: int, day: dt.date | None, purpose: str) -> np.random.Generator:
 
 def _grid(
     session: TradingSession, interval: Interval, *, extended_hours: bool
-) -> tuple[NDArray[np.int64], NDArray[np.bool_], Floats]:
-    """Return bar starts, which of them are regular, and their place in the session from -1 at the open to 1."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_], Floats]:
+    """Return bar starts and ends, which are regular, and their place in the session from -1 at the open to 1."""
     parts = [(segment, True) for segment in session.segments]
     if extended_hours:
         parts += [(segment, False) for segment in session.extended]
     parts.sort()
     ranges = [np.arange(start, stop, interval.us, dtype=np.int64) for (start, stop), _ in parts]
     starts = np.concatenate(ranges)
+    closes = np.repeat([stop for (_, stop), _ in parts], [len(times) for times in ranges])
     regular = np.repeat([flag for _, flag in parts], [len(times) for times in ranges])
     place = np.zeros(len(starts))
     place[regular] = np.linspace(-1, 1, int(regular.sum()))
-    return starts, regular, place
+    return starts, np.minimum(starts + interval.us, closes), regular, place
 
 
 def _traits(seed: int, count: int) -> tuple[Floats, Floats, Floats]:

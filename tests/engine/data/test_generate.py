@@ -114,6 +114,17 @@ def test_ticks_and_quotes_fit_their_bars(tmp_path):
     assert verify(catalog).problems == ()
 
 
+def test_no_trade_after_the_close_that_cuts_its_bar_short(tmp_path):
+    """On 3 July 2025 New York closes at 13:00: the last 1h bar has half an hour."""
+    catalog = Catalog(tmp_path)
+    day = dt.date(2025, 7, 3)
+    generate(catalog, 5, day, day, interval="1h", ticks=True, quotes=True)
+    close = dt.datetime(2025, 7, 3, 17, 0, tzinfo=dt.UTC)
+    for kind in ("ticks", "quotes"):
+        latest = catalog.summary().filter(pl.col("kind") == kind)["last"].max()
+        assert dt.timedelta(0) < close - latest < dt.timedelta(minutes=30)
+
+
 def test_daily_bars_alone(tmp_path):
     catalog = Catalog(tmp_path)
     assert generate(catalog, ["A", "BRK.B"], START, END, interval="1d").rows == {"1d": 6}

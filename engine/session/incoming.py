@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
-from mismartera.engine.columns.revisions import all_new, classify
+from mismartera.engine.columns.revisions import Classified, all_new, classify
 from mismartera.engine.log.segment import Segment, column
 from mismartera.engine.state.staging import log_bars
 from mismartera.engine.time.calendar import TradingSession
@@ -127,10 +127,16 @@ def accept(
     result = replace(result, accepted=kept, identical=same, revised=revised, late=after, latest_us=newest)
     if not kept:
         return None, result
+    return _segment(batch, available, found, row_codes, len(codes)), result
+
+
+def _segment(
+    batch: pa.RecordBatch, available: NDArray[np.int64], found: Classified, codes: NDArray[np.int64], n_symbols: int
+) -> Segment:
     rows = log_bars(batch.drop_columns(["symbol"]), pa.array(available).view(TIMESTAMP), pa.array(found.revision))
-    if kept < len(found.keep):
+    if not found.keep.all():
         rows = rows.filter(pa.array(found.keep))
-    return Segment.from_rows(rows, row_codes[found.keep], len(codes)), result
+    return Segment.from_rows(rows, codes[found.keep], n_symbols)
 
 
 def _fitted(bars: pa.Table) -> pa.RecordBatch:

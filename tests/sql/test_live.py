@@ -13,7 +13,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from mismartera.engine.session.session_data import SessionData
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.manager import SystemManager, SystemState
 from mismartera.engine.system.sql_access import SqlAccess, SystemFacts
 from mismartera.engine.threads.analysis_context import AnalysisContext
 from mismartera.schemas.bars import BAR_SCHEMA
@@ -280,16 +280,20 @@ def test_values_set_by_hand_win():
 
 def test_a_joined_symbol_is_seen(catalog):
     system = SystemManager(config(symbols=SYMBOLS[:2]), catalog)
-    with ThreadPoolExecutor(1) as pool:
-        asked = []
+    steps = []
 
-        def ask(us):
-            if not asked:
-                asked.append(pool.submit(system.add_symbol, "AAPL"))
+    def hold(us):
+        steps.append(us)
+        if len(steps) == 1:
+            system.pause()
 
-        system.hooks.stepped.append(ask)
-        system.run(until="2025-07-01T11:30")
-        asked[0].result(timeout=20)
+    system.hooks.stepped.append(hold)
+    system.start(until="2025-07-01T11:30")
+    while system.state is not SystemState.PAUSED:
+        assert not system.wait(0.01)
+    system.add_symbol("AAPL")
+    system.resume()
+    system.wait()
     found = system.sql("SELECT DISTINCT symbol FROM session_bars ORDER BY symbol").column(0).to_pylist()
     assert found == sorted({*SYMBOLS[:2], "AAPL"})
     counts = system.sql("SELECT symbol, count(*) AS bars FROM session_bars WHERE interval = '1m' GROUP BY symbol")

@@ -19,6 +19,7 @@ from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.config import parse_config
 
 LATEST = "latest"
+MOST_DELTAS = 10
 WHOLE_EACH = 6  # exports from one delta that a complete export of the same instant follows to the next
 CONFIG = {
     "session_name": "Killed run",
@@ -39,7 +40,7 @@ def export_without_end(catalog: Path, folder: Path, ready: int) -> None:
         system.export_status(folder=folder, form=form, complete=False)
         if count % WHOLE_EACH == 0:
             system.export_status(folder=folder, form=FORMATS[-1 - count % len(FORMATS)])
-            os.write(ready, b"x")
+        os.write(ready, b"x")
         system.export_status(folder / f"{LATEST}.{form}", consumer=LATEST)
         count += 1
 
@@ -50,7 +51,7 @@ def export_without_end(catalog: Path, folder: Path, ready: int) -> None:
 
 
 def main(catalog: Path, out: Path, count: int) -> None:
-    """Kill so many exporting processes, each between its first export and a few dozen more."""
+    """Kill so many exporting processes, each a moment after one of its first deltas."""
     SystemManager(parse_config(CONFIG), catalog)  # has the calendar loaded, once for all
     moments = random.Random(7)
     for number in range(count):
@@ -62,8 +63,9 @@ def main(catalog: Path, out: Path, count: int) -> None:
             finally:
                 os._exit(1)
         os.close(told)
-        os.read(heard, 1)
-        time.sleep(moments.uniform(0.0, 0.08))
+        for _ in range(moments.randint(1, MOST_DELTAS)):
+            os.read(heard, 1)
+        time.sleep(moments.uniform(0.0, 0.02))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         os.close(heard)

@@ -46,13 +46,14 @@ class CatalogGaps:
     intervals : sequence of str
         Those stored.
     date : date
-        The session. Those before it of which anything is stored, each interval by itself, are history.
+        The session. Those before it are history, from the first on of which anything of the interval is stored.
 
     Notes
     -----
-    As in a running session, each symbol is expected in every session of the window. The symbols of an interval are
-    those of its last stored session, so that a query for one session opens no other. What is expected is made up when
-    a table is first asked for: O(sessions × intervals), and two columns of each interval's last partition.
+    As in a running session, each symbol is expected in every session of the window; one of which nothing is stored is
+    missing as a whole. The symbols of an interval are those of its last stored session, so that a query for one session
+    opens no other. What is expected is made up when a table is first asked for: O(sessions × intervals), and two
+    columns of each interval's last partition.
     """
 
     def __init__(self, files: CatalogFiles, sessions: CatalogSessions, intervals: Sequence[str], date: dt.date) -> None:
@@ -113,13 +114,13 @@ class CatalogGaps:
     def _scopes(self) -> list[_Scope]:
         found = []
         for kind in self._intervals:
-            sessions = [one for one in self._sessions.stored(kind) if one.date <= self._date]
-            if not sessions:
+            stored = [one for one in self._sessions.stored(kind) if one.date <= self._date]
+            if not stored:
                 continue
-            symbols = self._sessions.symbols(kind, sessions[-1])
-            before = [one for one in sessions if one.date < self._date]
-            if len(before) < len(sessions):
-                found.append(_Scope("session", Interval(kind), "=", symbols, _segments(kind, sessions[-1:])))
+            symbols = self._sessions.symbols(kind, stored[-1])
+            if stored[-1].date == self._date:
+                found.append(_Scope("session", Interval(kind), "=", symbols, _segments(kind, stored[-1:])))
+            before = self._sessions.between(stored[0].date, self._date)
             if before:
                 found.append(_Scope("historical", Interval(kind), "<", symbols, _segments(kind, before)))
         return found

@@ -61,6 +61,10 @@ class CatalogSessions:
         """Return the sessions of which any row of a kind is stored, ascending."""
         return [session for session in self._sessions if any(self._holding(kind, session.date))]
 
+    def between(self, start: dt.date, stop: dt.date) -> list[TradingSession]:
+        """Return the sessions of dates in ``[start, stop)`` as far as the catalog reaches, ascending."""
+        return [session for session in self._sessions if start <= session.date < stop]
+
     def symbols(self, kind: str, session: TradingSession) -> pa.Array:
         """Return the symbols that have rows of a kind in a session, each once."""
         start_us, stop_us = session.day_start_us, session.day_stop_us

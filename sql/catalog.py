@@ -61,7 +61,8 @@ def open_catalog(
     Only files of the catalog's folder can be read, and only through the views. A query that names an interval or a
     session_date opens the partitions of those alone. Scope ``historical`` of ``gaps`` and ``quality`` is every session
     of the calendar before the current one, from the first on of which anything of the interval is stored. The symbols
-    expected are those of the interval's last stored session. ``indicators``, ``exports``, ``threads`` and ``config`` are empty.
+    expected are those of the interval's last stored session. ``indicators``, ``exports``, ``threads`` and ``config``
+    are empty.
     """
     catalog = root if isinstance(root, Catalog) else Catalog(root)
     catalog.require()

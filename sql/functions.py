@@ -3,9 +3,9 @@
 Left out on purpose: whatever reads files, settings, variables, the log or the database's own structure; whatever
 waits; and whatever makes a value of any size, or takes any time, in one call, since a limit of time or memory is looked
 at only between calls (`repeat`, `lpad`, `printf`, `range` outside FROM, `levenshtein`, `equi_width_bins`, …). So are
-aggregates that gather all rows into one text or list (`string_agg`, `list`, …): copied into 2,048 rows it would pass
-any limit; one that reserves as much as a number in the query says (`reservoir_quantile`); and `list_aggr`, which calls
-any of them by a text. `check_arguments` refuses the forms of allowed functions that would do the same.
+an aggregate that reserves as much as a number in the query says (`reservoir_quantile`), and `list_aggr`, which calls
+any of them by a text. `check_arguments` refuses the forms of allowed functions that would do the same, and
+`gathering` says where a query may gather rows into one text or list.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import QueryRefusedError
+from .syntax import literal
 
 
 def _names(text: str) -> frozenset[str]:
@@ -122,12 +123,6 @@ def check_arguments(name: str, arguments: Sequence[Mapping[str, Any]]) -> None:
             "strftime is refused here: its format must be written out as its second argument, in "
             f"{LONGEST_FORMAT} characters at most, such as strftime(timestamp, '%H:%M')"
         )
-
-
-def literal(argument: Mapping[str, Any]) -> str | None:
-    """Return the text of a value that is written out, None for any other expression."""
-    held = argument.get("literal")
-    return str(held.get("text", "")) if argument.get("class") == "CONSTANT" and isinstance(held, dict) else None
 
 
 def _is_written_out(argument: Mapping[str, Any]) -> bool:

@@ -23,8 +23,9 @@ from .functions import (
     SIZED_TYPES,
     TABLE_FUNCTIONS,
     check_arguments,
-    literal,
 )
+from .gathering import GATHERING, check_gathering
+from .syntax import literal, nodes_of
 from .tables import TABLES
 
 LONGEST_QUERY = 20_000
@@ -109,7 +110,8 @@ def _tree(serialised: str) -> Any:
 
 
 def _check_tree(text: str, tree: Any) -> Query:
-    nodes = list(_nodes(tree))
+    nodes = list(nodes_of(tree))
+    check_gathering(tree[0]["node"], nodes)
     own = {name.lower() for node in nodes for name in _cte_names(node)}
     taken = sorted(name for name in own if not _OWN_NAME.fullmatch(name) or name.startswith(_TAKEN))
     if taken:
@@ -146,20 +148,6 @@ def _check_tree(text: str, tree: Any) -> Query:
             "double what the one before made",
         )
     return Query(text, frozenset(tables & TABLES.keys()), lists_tables)
-
-
-def _nodes(tree: Any, besides: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the nodes of a syntax tree; those of type `besides` are left out with all below them."""
-    pending = [tree]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, dict):
-            if besides and item.get("type") == besides:
-                continue
-            yield item
-            pending.extend(item.values())
-        elif isinstance(item, list):
-            pending.extend(item)
 
 
 def _cte_names(node: Mapping[str, Any]) -> Iterator[str]:
@@ -232,7 +220,7 @@ def _check_function(node: Mapping[str, Any]) -> int:
         _check_replacement(name, arguments[1:])
         return REPLACING_GROWTH if _lengthens(name, arguments[1:]) else 1
     check_arguments(name, arguments)
-    if name in ALLOWED or not re.search(r"[a-z]", name):
+    if name in ALLOWED or name in GATHERING or not re.search(r"[a-z]", name):
         return 0
     close = difflib.get_close_matches(name, ALLOWED, n=1, cutoff=0.75)
     meant = f"; did you mean {close[0]}?" if close else ""
@@ -262,8 +250,8 @@ def _lengthens(name: str, texts: list[dict[str, Any]]) -> bool:
 
 def _check_lambda(node: Mapping[str, Any]) -> None:
     """Refuse a lambda that names more than its parameters: a list for each element of a list grows as the square."""
-    own = {str(one["column_names"][0]).lower() for one in _nodes(node["lhs"]) if "column_names" in one}
-    for inner in _nodes(node["expr"], besides="LAMBDA"):  # one within it is checked by itself
+    own = {str(one["column_names"][0]).lower() for one in nodes_of(node["lhs"]) if "column_names" in one}
+    for inner in nodes_of(node["expr"], besides="LAMBDA"):  # one within it is checked by itself
         named = [str(part).lower() for part in inner.get("column_names", [])]
         if (named and named[0] not in own) or inner.get("class") in ("STAR", "POSITIONAL_REFERENCE", "SUBQUERY"):
             told = ".".join(named) or "more"

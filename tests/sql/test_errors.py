@@ -240,6 +240,11 @@ def test_the_stack_and_paths_are_left_out():
         ("SELECT extract(hour FROM TIMESTAMPTZ '2025-07-02 09:30') AS n", 9),
         ("SELECT replace('a', 'a', '7')::INTEGER AS n", 7),
         ("-- a comment\nSELECT 1 AS n /* another */", 1),
+        ("SELECT string_agg(i, ', ' ORDER BY i DESC) FILTER (WHERE i > 1) AS n FROM range(4) t(i)", "3, 2"),
+        ("SELECT list(DISTINCT i % 2 ORDER BY i % 2) AS n FROM range(4) t(i) ORDER BY n", [0, 1]),
+        ("SELECT array_agg(i) AS n FROM range(6) t(i) GROUP BY i // 4 HAVING max(i) > 3 ORDER BY i // 4", [4, 5]),
+        ("SELECT listagg(upper(l) || '.', '') AS n FROM (SELECT unnest(['a', 'b']) AS l)", "A.B."),
+        ("SELECT group_concat(n) AS n FROM (VALUES ('x'), ('y')) t(n)", "x,y"),
         ("SELECT CASE WHEN 'ab' LIKE 'a%' THEN 1 ELSE 2 END AS n;", 1),
     ],
 )

@@ -162,8 +162,23 @@ DESCRIBE SELECT getenv('HOME')
 SUMMARIZE SELECT getenv('HOME')
 EXPLAIN SELECT * FROM read_text('/etc/passwd')
 EXPLAIN ANALYZE SELECT count(*) FROM bars
-SELECT string_agg(symbol, ',') FROM bars
-SELECT list(close) FROM bars
+SELECT list(close) OVER () FROM bars
+SELECT string_agg(symbol, ',') || 'x' FROM bars
+SELECT len(list(close)) FROM bars
+SELECT l FROM (SELECT list(close) AS l FROM bars), range(2048)
+WITH t AS (SELECT list(close) AS l FROM bars) SELECT l, range FROM t, range(2048)
+SELECT symbol, (SELECT string_agg(symbol, ',') FROM bars) FROM bars
+SELECT list(close) AS l, L || l FROM bars
+SELECT list(close) AS l, first_value("l") OVER () FROM bars GROUP BY symbol
+SELECT string_agg(symbol, ',') AS l FROM bars GROUP BY interval ORDER BY l || l
+SELECT string_agg(symbol, ',') AS l FROM bars GROUP BY interval HAVING length(l || l) > 1
+SELECT string_agg(symbol, ',') AS l FROM bars GROUP BY interval QUALIFY max(l) OVER () > ''
+SELECT list(close) AS l, unnest(split('a,b', ',')) FROM bars
+SELECT listagg(COLUMNS('s(.*)'), ',') AS "\\1", "ymbol" || "ymbol" FROM bars
+SELECT array_agg(close) FROM bars UNION ALL SELECT array_agg(open) FROM bars
+SELECT group_concat(symbol) FROM bars HAVING len(list(close)) > 1
+SELECT * FROM bars ORDER BY (SELECT list(close) FROM bars)
+DESCRIBE SELECT list(close) FROM bars
 SELECT sum(length(a||b)) FROM (SELECT string_agg('a','') a FROM range(99)), (SELECT range::text b FROM range(99)) r
 WITH RECURSIVE r AS (SELECT 'x' AS s UNION ALL SELECT s || s FROM r) SELECT max(length(s)) FROM r
 WITH RECURSIVE r AS (SELECT [1] AS l UNION ALL SELECT list_concat(l, l) FROM r) SELECT max(len(l)) FROM r
@@ -178,6 +193,9 @@ ENDLESS = [
     "SELECT count(DISTINCT hash(i)) FROM range(10000000000) t(i)",
     "SELECT * FROM range(1000000000) t(i) ORDER BY hash(i)",
     "SELECT * FROM range(1000000000)",
+    "SELECT list(i) FROM range(1000000000000) t(i)",
+    "SELECT string_agg(symbol, 'some longer text between') FROM bars, range(1000000)",
+    "SELECT array_agg(i ORDER BY hash(i)) FROM range(1000000000000) t(i) GROUP BY i % 1000",
     "SELECT a.* FROM bars a, bars b, bars c",
 ]
 

@@ -25,7 +25,8 @@ from .functions import (
     check_arguments,
 )
 from .gathering import GATHERING, check_gathering
-from .syntax import literal, nodes_of
+from .planning import check_planning
+from .syntax import EXPRESSIONS, PARTS, literal, nodes_of
 from .tables import TABLES
 
 LONGEST_QUERY = 20_000
@@ -92,7 +93,7 @@ def check(text: str, kinds: list[str], serialise: Callable[[str], str]) -> Query
         inner = check(text[begin.end() :], ["SELECT"], serialise)
         if inner.lists_tables:
             raise QueryRefusedError("there is nothing to explain in SHOW TABLES: expected EXPLAIN and a SELECT")
-        return Query(text, inner.tables)
+        return Query(f"EXPLAIN {inner.text}", inner.tables)  # what was checked is run, wherever a comment ends
     if kinds[0] != "SELECT":
         named = kinds[0].replace("_", " ") if kinds[0] != "MULTI" else "a statement of several, such as PIVOT,"
         raise QueryRefusedError(f"{named} is refused: {_READS_ONLY}", hint=_HINT)
@@ -110,7 +111,12 @@ def _tree(serialised: str) -> Any:
 
 
 def _check_tree(text: str, tree: Any) -> Query:
+    if len(tree) != 1:
+        raise QueryRefusedError(f"expected one statement, found {len(tree)} statements", hint=_HINT)
     nodes = list(nodes_of(tree))
+    for node in nodes:
+        _check_kind(node)
+    check_planning(tree[0]["node"])
     check_gathering(tree[0]["node"], nodes)
     own = {name.lower() for node in nodes for name in _cte_names(node)}
     taken = sorted(name for name in own if not _OWN_NAME.fullmatch(name) or name.startswith(_TAKEN))
@@ -148,6 +154,14 @@ def _check_tree(text: str, tree: Any) -> Query:
             "double what the one before made",
         )
     return Query(text, frozenset(tables & TABLES.keys()), lists_tables)
+
+
+def _check_kind(node: Mapping[str, Any]) -> None:
+    """Refuse parts of a query that are not known to read only: in a WITH there may be a statement that writes."""
+    kind = node.get("class") or node.get("type")
+    if isinstance(kind, str) and kind not in (EXPRESSIONS if "class" in node else PARTS):
+        told = kind.removesuffix("_NODE").removesuffix("_QUERY").replace("_", " ")
+        raise QueryRefusedError(f"{told} within a query is refused: {_READS_ONLY}", hint=_HINT)
 
 
 def _cte_names(node: Mapping[str, Any]) -> Iterator[str]:

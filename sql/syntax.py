@@ -6,6 +6,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+QUERIES = _names("SELECT_NODE SET_OPERATION_NODE RECURSIVE_CTE_NODE CTE_NODE")
+RELATIONS = _names("BASE_TABLE TABLE_FUNCTION SUBQUERY JOIN EMPTY EXPRESSION_LIST PIVOT SHOW_REF")
+PARTS = (
+    QUERIES
+    | RELATIONS
+    | _names("""
+ORDER_MODIFIER LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER DISTINCT_MODIFIER ORDER_DEFAULT ASCENDING DESCENDING
+""")
+)
+EXPRESSIONS = _names("""
+BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT DEFAULT FUNCTION LAMBDA LAMBDA_REF OPERATOR
+PARAMETER POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
+""")
+"""What a query that reads may be made of: nodes with a class are expressions, those without are its other parts."""
+
+
 def nodes_of(tree: Any, besides: str = "") -> Iterator[dict[str, Any]]:
     """Yield the nodes of a syntax tree; those of type `besides` are left out with all below them."""
     pending = [tree]

@@ -22,7 +22,7 @@ RULES = {
     "import click": ("cli/",),
     "import rich": ("cli/",),
     "print": ("cli/",),
-    "start a thread": ("engine/threads/", "engine/system/"),
+    "start a thread": ("engine/threads/", "engine/system/", "sql/interruptible.py"),
 }
 
 

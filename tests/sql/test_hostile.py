@@ -58,6 +58,11 @@ DEALLOCATE p
 EXPLAIN COPY bars TO '{place}'
 EXPLAIN ANALYZE COPY bars TO '{place}'
 PIVOT bars ON interval USING sum(volume)
+WITH x AS (COPY (SELECT 1) TO '{place}') SELECT * FROM x
+WITH x AS (INSERT INTO symbols VALUES ('X', 1) RETURNING *) SELECT * FROM x
+WITH x AS (UPDATE symbols SET position = 1 RETURNING *) SELECT * FROM x
+WITH x AS (DELETE FROM symbols RETURNING *) SELECT 1
+SELECT (WITH x AS (COPY bars TO '{place}') SELECT 1)
 SELECT 1; DROP VIEW bars
 SELECT 1; COPY bars TO '{place}'
 """.strip().splitlines()
@@ -226,6 +231,33 @@ def test_what_would_read_elsewhere_is_refused(session, query, run):
         session.query(query.format(place=place, quantiles=", ".join(["0.5"] * 101)))
 
 
+def doubled(first, step, last, times):
+    """Return a query in which each of many WITH queries is `step` of the one before."""
+    parts = [f"a0 AS ({first})", *(f"a{n} AS {step.format(f'a{n - 1}')}" for n in range(1, times))]
+    return f"WITH {', '.join(parts)} {last.format(f'a{times - 1}')}"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT 1 AS x0" + "".join(f", x{n} + x{n} AS x{n + 1}" for n in range(30)),
+        "SELECT 1 AS x0" + "".join(f", [x{n}, x{n}] AS X{n + 1}" for n in range(30)),
+        doubled("SELECT 1 AS x", "NOT MATERIALIZED (SELECT * FROM {0} UNION ALL SELECT * FROM {0})", "FROM {}", 22),
+        doubled("FROM bars", "(SELECT *, * FROM {})", "FROM {}", 19),
+        doubled("FROM bars", "(SELECT * FROM {0} AS a, {0} AS b)", "SELECT count(*) FROM {}", 19),
+        doubled("FROM bars", "(SELECT 1 WHERE 1 IN (SELECT 1 FROM {0}) OR 1 IN (SELECT 2 FROM {0}))", "FROM {}", 19),
+        "SELECT * FROM " + ", ".join(f"bars b{n}" for n in range(400)),
+        "SELECT * FROM bars PIVOT (sum(close) FOR symbol IN ({0}) interval IN ({0}))".format(
+            ", ".join(f"'{n}'" for n in range(300))
+        ),
+    ],
+    ids=["aliases", "lists", "unions", "stars", "joins", "subqueries", "tables", "pivot"],
+)
+def test_what_would_be_planned_for_hours_is_refused(session, query):
+    with pytest.raises(QueryRefusedError, match=r"expected|more than"):
+        session.query(query)
+
+
 @pytest.mark.parametrize("query", ENDLESS)
 def test_what_has_no_end_is_stopped(session, query):
     with pytest.raises(QueryStoppedError, match=r"limit|rows"):
@@ -235,9 +267,21 @@ def test_what_has_no_end_is_stopped(session, query):
 def test_writing_into_the_catalog_that_may_be_read_is_refused(run, tight):
     before = sorted(run.catalog.rglob("*"))
     with open_catalog(run.catalog, limits=tight) as session:
-        for query in ("COPY bars TO '{}/x.csv'", "SELECT * FROM read_text('{}/x')", "ATTACH '{}/x.db' AS x"):
+        for query in (
+            "COPY bars TO '{}/x.csv'",
+            "SELECT * FROM read_text('{}/x')",
+            "ATTACH '{}/x.db' AS x",
+            "WITH x AS (COPY (SELECT 1) TO '{}/x.csv') SELECT * FROM x",
+            "WITH x AS (COPY (SELECT 1) TO '{}/x.csv') SELECT 1",
+            "SELECT * FROM bars WHERE symbol IN (WITH x AS (COPY (SELECT 1) TO '{}/x.csv') SELECT 'a')",
+            "WITH y AS (WITH x AS (COPY bars TO '{}/x.csv') SELECT 1) SELECT * FROM y",
+            "EXPLAIN WITH x AS (COPY (SELECT 1) TO '{}/x.csv') SELECT * FROM x",
+        ):
             with pytest.raises(QueryRefusedError):
                 session.query(query.format(str(run.catalog).replace("'", "''")))
+        place = str(run.catalog).replace("'", "''")
+        hidden = session.query(f"EXPLAIN --\rANALYZE COPY (SELECT 1) TO '{place}/x.csv' /*\nSELECT 1 --*/")
+        assert hidden.num_rows == 1
     assert sorted(run.catalog.rglob("*")) == before
 
 

@@ -50,16 +50,12 @@ def show_command(file: Path, interval: str | None, limit: int) -> None:
     """
     from mismartera.engine.export.check import require_sound
     from mismartera.engine.export.loading import load_export
-    from mismartera.schemas.errors import NotAnExportError
 
     from .export_report import show_export
 
     document = load_export(file)
     require_sound(document, file)
-    try:
-        show_export(file, document, interval=interval, limit=limit)
-    except (AttributeError, KeyError, TypeError) as error:  # what the check does not look at
-        raise NotAnExportError(file, f"not as the contract has it ({type(error).__name__}: {error})") from error
+    show_export(file, document, interval=interval, limit=limit)
 
 
 @export_group.command("check", short_help="Check exports for errors.")
@@ -89,7 +85,7 @@ def check_command(files: tuple[Path, ...], chain: bool) -> int:
     if chain and not problems:
         try:
             replay(files)
-        except ChainError as error:
+        except (ChainError, NotAnExportError) as error:
             problems.append(str(error))
     for problem in problems:
         say(problem)
@@ -121,7 +117,7 @@ def replay_command(files: tuple[Path, ...], output: Path) -> None:
     """
     from mismartera.engine.export.arrow_files import FOLDERS
     from mismartera.engine.export.files import write_file
-    from mismartera.engine.export.formats import FORMATS, format_of, require_replaceable
+    from mismartera.engine.export.formats import FORMATS, format_of, require_replaceable, target_of
     from mismartera.engine.export.replay import replay
     from mismartera.schemas.errors import UnknownNameError
 
@@ -131,7 +127,8 @@ def replay_command(files: tuple[Path, ...], output: Path) -> None:
         raise UnknownNameError("form of a merged export", form, written)
     if output.resolve() in {file.resolve() for file in files}:
         raise click.UsageError(f"{output} is one of the exports to merge: name another file with -o")
-    require_replaceable(output)
+    target = target_of(output)
+    require_replaceable(target)
     state = replay(files)
-    write_file(output, state.pieces())
+    write_file(target, state.pieces())
     say(f"{len(files)} exports merged, up to sequence {state.metadata['sequence']}: {output}")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.errors import IntervalError, NotAnExportError, UnknownNameError
 from mismartera.schemas.interval import Interval
 
 from .console import say, table
@@ -14,6 +14,7 @@ from .timeline import Day, timeline
 
 _EVENTS = ("ticks", "quotes")
 _SHOWN_RANGES = 20
+_LONGEST_S = 2 * 86_400
 
 
 def show_export(path: Path, document: dict[str, Any], *, interval: str | None, limit: int) -> None:
@@ -33,6 +34,8 @@ def show_export(path: Path, document: dict[str, Any], *, interval: str | None, l
     ------
     UnknownNameError
         If the export has no such interval.
+    NotAnExportError
+        If its session cannot be drawn.
     """
     symbols = document["session_data"].get("symbols", {})
     kind = _chosen(symbols, interval)
@@ -49,7 +52,7 @@ def show_export(path: Path, document: dict[str, Any], *, interval: str | None, l
         return
     say()
     if document["_metadata"].get("complete"):
-        _show_timeline(document, shown, kind)
+        _show_timeline(path, document, shown, kind)
     else:
         _show_ranges(symbols, shown)
 
@@ -95,7 +98,7 @@ def _chosen(symbols: dict[str, Any], interval: str | None) -> str | None:
     there: dict[str, bool] = {}
     for parts in symbols.values():
         for kind, section in parts.get("session", {}).get("data", {}).items():
-            if kind not in _EVENTS:
+            if kind not in _EVENTS and _is_interval(kind):
                 there[kind] = section.get("generated") is True
     if interval is not None:
         text = Interval(interval).text
@@ -103,6 +106,15 @@ def _chosen(symbols: dict[str, Any], interval: str | None) -> str | None:
             raise UnknownNameError("interval", text, sorted(there, key=Interval))
         return text
     return min(there, key=lambda kind: (there[kind], Interval(kind)), default=None)
+
+
+def _is_interval(kind: str) -> bool:
+    """Return whether bars of it can be drawn: the contract has intervals, such as weeks, that the engine has not."""
+    try:
+        Interval(kind)
+    except IntervalError:
+        return False
+    return True
 
 
 def _shown(symbols: dict[str, Any], kind: str | None, limit: int) -> list[str]:
@@ -131,15 +143,30 @@ def _price(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _show_timeline(document: dict[str, Any], shown: list[str], kind: str) -> None:
+def _show_timeline(path: Path, document: dict[str, Any], shown: list[str], kind: str) -> None:
     symbols = document["session_data"]["symbols"]
-    day = Day.of(document)
+    day = _day(path, document)
     if day is None or Interval(kind).is_daily:
         return
     rows = {name: [row[0] for row in _section(symbols[name], kind).get("data", [])] for name in shown}
     say(f"Bars of {kind} over the session:  █ all there   ▒ some missing   · none   blank: not due")
     for line in timeline(day, Interval(kind).us // 1_000_000, rows):
         say(line)
+
+
+def _day(path: Path, document: dict[str, Any]) -> Day | None:
+    try:
+        day = Day.of(document)
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        day = Day((), 0)
+    if day is None:
+        return None
+    moments = [moment for segment in day.segments for moment in segment]
+    if not moments or moments != sorted(set(moments)) or moments[-1] - moments[0] > _LONGEST_S:
+        raise NotAnExportError(
+            path, "time_manager: expected the session's open, breaks, close and current_time as instants in order"
+        )
+    return day
 
 
 def _show_ranges(symbols: dict[str, Any], shown: list[str]) -> None:

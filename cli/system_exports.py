@@ -54,19 +54,19 @@ def export_status_command(
       system export-status --delta --consumer dashboard --format json.zst
     """
     system = state.require()
-    alone = "--format" if form else "--auto-compress" if auto_compress else ""
+    alone = "--format" if form is not None else "--auto-compress" if auto_compress else ""
     if path is not None and alone:
         raise click.UsageError(f"{alone} is for exports without FILE; the suffix of {path} tells its form")
     _known(system, consumer)
     written = system.export_status(
-        path, complete=complete, debug=debug, consumer=consumer, form=form or "json", auto_compress=auto_compress
+        path, complete=complete, debug=debug, consumer=consumer, form=form, auto_compress=auto_compress
     )
     told = next(entry for entry in reversed(system.export_log.entries()) if entry["consumer"] == consumer)
     size = sum(file.stat().st_size for file in (written.iterdir() if written.is_dir() else [written]))
     say(f"✓ System status exported to: {written}")
     say(f"File size: {size:,} bytes ({size / 1024:.1f} KB)")
     say(f"Mode: {told['mode']}")
-    say(f"Symbols: {state.consumers.get(consumer, len(system.session_data.symbols))}")
+    say(f"Symbols: {len(system.export(consumer).session.selection.names)}")
     say(f"Threads: {_THREADS}")
     say(f"New rows: {told['rows']:,}")
 
@@ -106,8 +106,6 @@ def register_command(state: ShellState, /, name: str, **only: str | None) -> Non
     system = state.require()
     parts: dict[str, Any] = {part: None if text is None else _listed(text) for part, text in only.items()}
     system.register_consumer(name, **parts)
-    if parts["symbols"]:
-        state.consumers[name] = len(set(parts["symbols"]))
     say(f"✓ Consumer {name} registered")
 
 

@@ -6,8 +6,9 @@ import errno
 import itertools
 import os
 import shutil
-import tempfile
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,7 @@ from mismartera.schemas.errors import NotAnExportError
 
 from .document import Export
 from .files import Written, settle, sync_folder, write_failed
-from .partial import ASIDE, SUFFIX, prefix_of, sweep
+from .partial import ASIDE, sweep, unused_name
 from .table_schemas import TABLES
 from .tables import export_tables
 from .timings import Drained
@@ -29,6 +30,12 @@ from .timings import Drained
 METADATA = "metadata.json"
 FOLDERS = {"arrow": ".arrows", "parquet": ".parquet"}
 """Forms that are folders, and the suffix of their tables' files."""
+
+FILES = frozenset({METADATA, *(name + suffix for name in TABLES for suffix in FOLDERS.values())})
+"""Names of all files an export folder may hold."""
+
+REPLACING = threading.Lock()
+"""Held while a folder's name is given to another one, and by who looks at what bears it."""
 
 _TAKEN = (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR)
 
@@ -62,14 +69,16 @@ def write_folder(path: Path, export: Export, *, replace: bool = True) -> Written
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent.resolve())
-        partial = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=SUFFIX, dir=path.parent))
+        partial = unused_name(path)
+        partial.mkdir()
     except OSError as error:
         raise write_failed(path, error) from error
     try:
         sync_s = _fill(partial, form, tables, metadata, drained)
-        partial.chmod(0o755)
         fresh = not (replace and path.exists())
-        target = _put(partial, path, replace=replace)
+        if replace:
+            _replace(partial, path)
+        target = path if replace else _add(partial, path)
         settle(target, fresh=fresh)
     except OSError as error:
         raise write_failed(path, error) from error
@@ -120,20 +129,37 @@ def _writer(form: str, table: pa.Table) -> Callable[[BinaryIO], object]:
     return write
 
 
-def _put(partial: Path, path: Path, *, replace: bool) -> Path:
-    """Give the finished folder its name. A rename onto a folder with files in it fails, so none is overwritten."""
-    if replace and path.exists():
-        aside = Path(tempfile.mkdtemp(prefix=prefix_of(path), suffix=ASIDE, dir=path.parent))
-        try:
-            os.rename(path, aside)
+def _replace(partial: Path, path: Path) -> None:
+    """Give the finished folder the name of what is there, which is moved aside first; what cannot be done is undone."""
+    aside = unused_name(path, ASIDE)
+    try:
+        with REPLACING:
+            with suppress(FileNotFoundError):
+                os.rename(path, aside)
             try:
                 os.rename(partial, path)
             except OSError:
-                os.rename(aside, path)
+                with suppress(FileNotFoundError):
+                    os.rename(aside, path)
                 raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        return path
+    except OSError as error:
+        if error.errno in _TAKEN:
+            raise OSError(error.errno, "another process wrote there at the same time") from error
+        raise
+    finally:
+        if path.exists():  # else what was there could not be given its name back, and is kept
+            _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _add(partial: Path, path: Path) -> Path:
+    """Give the finished folder the first free name. A rename onto a folder with files in it fails: none is lost."""
     for number in itertools.count(1):
         candidate = path if number == 1 else path.with_name(f"{path.stem}_{number}{path.suffix}")
         try:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 
 from mismartera.schemas.errors import NotAnExportError
 
+from .figures import wrong_figures
 from .filter import EVENTS
 from .rows import columns_of
 
@@ -20,6 +22,8 @@ _THREADS = ("session_coordinator", "data_processor", "data_quality_manager", "an
 _ALWAYS = (
     "generated_at", "session_date", "consumer", "debug", "reset", "last_update", "base_sequence", "sequence",
 )  # fmt: skip
+_DEEPEST = 500  # beyond it Python itself could not print what is wrong
+_TOO_DEEP = f"expected at most {_DEEPEST} objects and lists one inside another, and there are more"
 _METRICS = ("volume", "high", "low", "vwap", "data")
 _INTERVAL = re.compile(r"[1-9][0-9]*[smhdw]")
 _TIME, _DATE = r"\d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d"
@@ -39,8 +43,9 @@ def check_export(document: Mapping[str, Any]) -> list[str]:
     Cost: O(rows), column by column.
     """
     found = [f"{name}: expected an object" for name in _OBJECTS if not isinstance(document.get(name), dict)]
-    if found:
-        return found
+    values = list(_values(document))
+    if found or _TOO_DEEP in values:
+        return found or values
     complete = document["_metadata"].get("complete") is True
     found += _metadata(document["_metadata"])
     if complete and "session_config" not in document:
@@ -51,15 +56,20 @@ def check_export(document: Mapping[str, Any]) -> list[str]:
     for name, thread in document["threads"].items():
         found += _thread(name, thread)
     found += _session_data(document["_metadata"], document["session_data"], complete=complete)
-    return found + [f"{path}: not a finite number" for path in _not_finite(document, "")]
+    return found + values
 
 
 def require_sound(document: Mapping[str, Any], path: object) -> None:
-    """Raise `NotAnExportError`, which calls the export `path`, unless `check_export` finds nothing."""
+    """Raise `NotAnExportError`, which calls the export `path`, unless it keeps the contract and can be read back."""
+    try:
+        orjson.dumps(document)
+    except orjson.JSONEncodeError as error:  # such as objects nested too deep
+        raise NotAnExportError(path, f"expected what JSON can tell again ({error})") from error
     problems = check_export(document)
+    hint = f"'mismartera export check {path}' lists what is wrong with it" if problems else None
+    problems = problems or list(wrong_figures(document))
     if problems:
         more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
-        hint = f"'mismartera export check {path}' lists what is wrong with it"
         raise NotAnExportError(path, f"{problems[0]}{more}", hint=hint)
 
 
@@ -234,18 +244,22 @@ def _figures(section: dict[str, Any], *, complete: bool) -> Iterator[str]:
         yield f"quality 100 with {gaps['missing_bars']} missing bars"
 
 
-def _not_finite(value: Any, path: str) -> Iterator[str]:
-    """Yield where a number is NaN or infinite; rows are looked at with their section."""
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            yield path
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            if not (name == "data" and isinstance(item, list)):
-                yield from _not_finite(item, f"{path}/{name}")
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _not_finite(item, f"{path}/{place}")
+def _values(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where a number is NaN or infinite, and whether it is nested too deep; rows are seen with their section."""
+    level: list[tuple[str, Any]] = [("", document)]
+    for _ in range(_DEEPEST):
+        deeper: list[tuple[str, Any]] = []
+        for path, value in level:
+            if isinstance(value, float) and not math.isfinite(value):
+                yield f"{path}: not a finite number"
+            elif isinstance(value, dict):
+                rows = isinstance(value.get("data"), list)
+                deeper += [(f"{path}/{name}", item) for name, item in value.items() if not (rows and name == "data")]
+            elif isinstance(value, list):
+                deeper += [(f"{path}/{place}", item) for place, item in enumerate(value)]
+        level = deeper
+    if level:
+        yield _TOO_DEEP
 
 
 def _is_float(value: Any) -> bool:

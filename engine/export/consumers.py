@@ -155,7 +155,7 @@ class Consumers:
             metadata,
             sections(),
             session,
-            state.cursor,
+            state,
             Cursor.of(snapshot),
             watch.elapsed_s,
         )
@@ -166,14 +166,18 @@ class Consumers:
         Raises
         ------
         StateError
-            If another export of this consumer was acknowledged, or the consumer was reset, since this one was made.
+            If it is another system's, or another export of this consumer was acknowledged, or the consumer was reset,
+            since this one was made.
         """
+        if not isinstance(export, Export):
+            raise DataError(f"what is acknowledged is {type(export).__name__}: expected an export, as export() returns")
         with self._lock:
             state = self._get(export.consumer)
-            if export.base is not state.cursor:
+            if export.base is not state:
                 raise StateError(
-                    f"export {export.sequence} of consumer {export.consumer!r} cannot be acknowledged: since it was "
-                    f"made another was, or the consumer was reset; its last one is number {state.sequence} by now",
+                    f"export {export.sequence} of consumer {export.consumer!r} cannot be acknowledged: it is another "
+                    "system's, or since it was made another was, or the consumer was reset; its last one is number "
+                    f"{state.sequence} by now",
                     hint="one consumer takes one export at a time; give each reader a name of its own",
                 )
             self._consumers[export.consumer] = _Consumer(
@@ -181,9 +185,9 @@ class Consumers:
             )
 
     def _get(self, name: str) -> _Consumer:
-        if name not in self._consumers:
+        if not isinstance(name, str) or name not in self._consumers:
             hint = f"register_consumer({name!r}) adds it"
-            raise UnknownNameError("consumer", name, sorted(self._consumers), hint=hint)
+            raise UnknownNameError("consumer", str(name), sorted(self._consumers), hint=hint)
         return self._consumers[name]
 
 

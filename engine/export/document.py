@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+
+from mismartera.engine.time.clock import Stopwatch
 
 from .cursor import Cursor
 from .session_section import Piece, SessionSection
@@ -15,7 +17,7 @@ from .timings import Drained, ExportTiming, drain
 VERSION = "2.0"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Export:
     """One export of one consumer. Nothing of it is delivered yet, and the consumer's cursor has not moved.
 
@@ -32,10 +34,14 @@ class Export:
     sections : mapping
         The sections beside ``_metadata`` and ``session_data``, as plain data.
     session : SessionSection
-    base, cursor : Cursor
-        Where the consumer stood when it was made, None before its first; where it stands once this is acknowledged.
+    base : object
+        What its consumer held when it was made; the export can be acknowledged while it holds the same.
+    cursor : Cursor
+        Where the consumer stands once this is acknowledged.
     snapshot_s : float
         Seconds it took to plan.
+    drained : Drained
+        What its text cost, the last time it was drawn.
     """
 
     consumer: str
@@ -45,9 +51,10 @@ class Export:
     metadata: Mapping[str, Any]
     sections: Mapping[str, Any]
     session: SessionSection
-    base: Cursor | None
+    base: object
     cursor: Cursor
     snapshot_s: float
+    drained: Drained = field(default_factory=Drained)
 
     @property
     def rows(self) -> int:
@@ -55,13 +62,15 @@ class Export:
         return self.session.rows
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the document's JSON text in pieces; may be drawn any number of times."""
-        yield b'{"_metadata":%b' % orjson.dumps(self.metadata)
-        for name, section in self.sections.items():
-            yield b',\n"%b":%b' % (name.encode(), orjson.dumps(section))
-        yield b',\n"session_data":'
-        yield from self.session.pieces()
-        yield b"}\n"
+        """Yield the document's JSON text in pieces; may be drawn any number of times.
+
+        The seconds kept in `drained` are those until the last piece was drawn, with what was done in between.
+        """
+        watch, size = Stopwatch(), 0
+        for piece in self._text():
+            size += len(piece)
+            yield piece
+        self.drained = Drained(size, watch.elapsed_s)
 
     def write_to(self, write: Callable[[list[Piece]], object]) -> Drained:
         """Hand the document to a sink, about a mebibyte at a time.
@@ -72,16 +81,27 @@ class Export:
             Takes a list of bytes-like pieces, such as ``file.writelines``; for a socket,
             ``lambda pieces: socket.sendall(b"".join(pieces))``.
         """
-        return drain(self.pieces(), write)
+        self.drained = drain(self._text(), write)
+        return self.drained
 
     def to_bytes(self) -> bytes:
         """Return the whole document."""
-        return b"".join(self.pieces())
+        pieces: list[Piece] = []
+        self.write_to(pieces.extend)
+        return b"".join(pieces)
 
     def to_json(self) -> dict[str, Any]:
         """Return the document as plain data."""
         document: dict[str, Any] = orjson.loads(self.to_bytes())
         return document
+
+    def _text(self) -> Iterator[Piece]:
+        yield b'{"_metadata":%b' % orjson.dumps(self.metadata)
+        for name, section in self.sections.items():
+            yield b',\n"%b":%b' % (name.encode(), orjson.dumps(section))
+        yield b',\n"session_data":'
+        yield from self.session.pieces()
+        yield b"}\n"
 
     def timing(self, form: str, drained: Drained, sync_s: float = 0.0) -> ExportTiming:
         """Return what delivering it cost."""

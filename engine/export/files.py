@@ -6,7 +6,6 @@ import gzip
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO
 from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import ExportError
 
-from .partial import SUFFIX, prefix_of, sweep
+from .partial import sweep, unused_name
 from .session_section import Piece
 from .timings import Drained, drain
 
@@ -85,19 +84,18 @@ def write_file(path: Path, pieces: Iterable[Piece], *, replace: bool = True, aut
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sweep(path.parent.resolve())
-        handle, name = tempfile.mkstemp(prefix=prefix_of(path), suffix=SUFFIX, dir=path.parent)
+        partial = unused_name(path)
+        opened = partial.open("xb", buffering=_BUFFER)
     except OSError as error:
         raise write_failed(path, error) from error
-    partial = Path(name)
     try:
-        with os.fdopen(handle, "wb", buffering=_BUFFER) as file:
+        with opened as file:
             if auto_compress and path.name.endswith(".json"):
                 path, pieces = _suffix_by_size(path, pieces)
             drained = _write(file, path, pieces)
             watch = Stopwatch()
             file.flush()
             os.fsync(file.fileno())
-        partial.chmod(0o644)
         fresh = not (replace and path.exists())
         target = _put(partial, path, replace=replace)
         settle(target, fresh=fresh)

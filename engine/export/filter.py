@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.schemas.errors import UnknownNameError
+from mismartera.schemas.config import HistoricalConfig
+from mismartera.schemas.errors import DataError, UnknownNameError
 from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
@@ -41,29 +43,33 @@ class ExportFilter:
     def of(
         cls,
         snapshot: Snapshot,
-        symbols: Sequence[str] | None = None,
-        intervals: Sequence[Interval | int | str] | None = None,
-        sections: Sequence[str] | None = None,
+        symbols: Iterable[str] | None = None,
+        intervals: Iterable[Interval | int | str] | None = None,
+        sections: Iterable[str] | None = None,
+        history: HistoricalConfig | None = None,
     ) -> ExportFilter:
-        """Return a filter for what `snapshot` holds.
+        """Return a filter for what `snapshot` holds, and for the intervals of `history`, which sessions bring.
 
         Raises
         ------
+        DataError
+            If something given is no list, or an empty one.
         UnknownNameError
-            If it holds no such symbol, interval or section; the message lists those there are.
+            If there is no such symbol, interval or section; the message lists those there are.
         """
-        kinds = [item if item in EVENTS else Interval(item).text for item in intervals or ()]
-        there = {*snapshot.logs, *snapshot.history.intervals, *EVENTS}
-        checks = (("symbol", symbols, snapshot.symbols), ("interval", kinds, there), ("section", sections, SECTIONS))
-        for what, wanted, available in checks:
-            for name in wanted or ():
+        kinds = [item if item in EVENTS else Interval(item).text for item in _given("intervals", intervals)]
+        coming = [entry.interval.text for entry in history.data] if history and history.enabled else ()
+        there = {*snapshot.logs, *snapshot.history.intervals, *EVENTS, *coming}
+        names, parts = _given("symbols", symbols), _given("sections", sections)
+        for what, wanted, available in (
+            ("symbol", names, snapshot.symbols),
+            ("interval", kinds, there),
+            ("section", parts, SECTIONS),
+        ):
+            for name in wanted:
                 if name not in available:
                     raise UnknownNameError(what, str(name), sorted(available))
-        return cls(
-            None if symbols is None else frozenset(symbols),
-            None if intervals is None else frozenset(str(kind) for kind in kinds),
-            None if sections is None else frozenset(sections),
-        )
+        return cls(*(frozenset(chosen) or None for chosen in (names, kinds, parts)))
 
     def passes_kind(self, kind: str) -> bool:
         """Return whether an interval, ticks or quotes pass."""
@@ -75,6 +81,19 @@ class ExportFilter:
 
 
 EVERYTHING = ExportFilter()
+
+
+def _given(what: str, wanted: Iterable[Any] | None) -> tuple[Any, ...]:
+    """Return what was given as a list; nothing only where nothing was given, which means everything."""
+    if wanted is None:
+        return ()
+    if isinstance(wanted, str | bytes) or not isinstance(wanted, Iterable):
+        example = f", such as [{wanted!r}]" if isinstance(wanted, str) else ""
+        raise DataError(f"{what}: expected a list{example}; it was {wanted!r}")
+    names = tuple(wanted)
+    if not names:
+        raise DataError(f"{what}: expected one or more, it was an empty list; leave {what} out for all there are")
+    return names
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -12,14 +13,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
+import polars as pl
 
 from mismartera.schemas.errors import NotAnExportError
 
-from .arrow_files import FOLDERS, METADATA, read_folder, read_folder_metadata
+from .arrow_files import FILES, read_folder, read_folder_metadata
 from .table_document import document_of
 
 _HEAD_BYTES = 1 << 18
 _MAGIC_BYTES = 256
+_UNFIT = (AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
 _LEADING = re.compile(r'\s*\{\s*"_metadata"\s*:\s*')
 
 
@@ -38,9 +41,12 @@ def load_export(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     try:
-        document = document_of(*read_folder(path)) if path.is_dir() else _parsed(path, _content(path))
-    except (KeyError, TypeError, AttributeError) as error:  # tables or metadata of a folder that do not fit together
-        raise NotAnExportError(path, f"its tables do not make one ({type(error).__name__}: {error})") from error
+        document = document_of(*read_folder(path)) if os.path.isdir(path) else _parsed(path, _content(path))
+    except NotAnExportError:
+        raise
+    except _UNFIT as error:  # tables or metadata of a folder that do not fit together
+        reason = str(error).partition("\n")[0]
+        raise NotAnExportError(path, f"its tables do not make one ({type(error).__name__}: {reason})") from error
     for name in ("_metadata", "session_data"):
         if not isinstance(document.get(name), dict):
             raise NotAnExportError(path, f"{name} is missing")
@@ -56,7 +62,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         As `load_export`.
     """
     path = Path(path)
-    metadata = read_folder_metadata(path).get("_metadata") if path.is_dir() else _file_metadata(path)
+    metadata = read_folder_metadata(path).get("_metadata") if os.path.isdir(path) else _file_metadata(path)
     if not isinstance(metadata, dict):
         raise NotAnExportError(path, "_metadata is missing")
     return metadata
@@ -66,8 +72,7 @@ def is_export(path: Path) -> bool:
     """Return whether what is at a path looks like an export by its first bytes, or is empty; O(1) for a file."""
     if path.is_dir():
         files = list(path.iterdir())
-        suffixes = (*FOLDERS.values(), METADATA)
-        if not all(file.is_file() and file.name.endswith(suffixes) for file in files):
+        if not all(file.is_file() and file.name in FILES for file in files):
             return False
         return not files or "_metadata" in read_folder_metadata(path)
     if not path.is_file():
@@ -87,8 +92,8 @@ def _file_metadata(path: Path) -> Any:
             if leading:
                 try:
                     return json.JSONDecoder().raw_decode(head, leading.end())[0]
-                except json.JSONDecodeError:
-                    continue  # cut in the middle: the next chunk completes it
+                except (ValueError, RecursionError):
+                    continue  # cut in the middle: the next chunk completes it; or nothing will
     return _parsed(path, text).get("_metadata")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import socket
 from functools import lru_cache
@@ -16,6 +17,11 @@ SUFFIX, ASIDE = ".part", ".old"
 def prefix_of(path: Path) -> str:
     """Return how the name of a partial file or folder begins, beside the target `path`."""
     return f".{path.name}.{_host()}-{os.getpid()}."
+
+
+def unused_name(path: Path, end: str = SUFFIX) -> Path:
+    """Return a hidden name nobody has, beside the target `path`; what is made there has the rights the umask leaves."""
+    return path.with_name(f"{prefix_of(path)}{secrets.token_hex(6)}{end}")
 
 
 @lru_cache(maxsize=1024)

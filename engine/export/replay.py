@@ -58,10 +58,8 @@ class Replay:
         """
         require_sound(export, path)
         follows(self.metadata, export["_metadata"], path)
-        try:
-            self._take(export, path)
-        except (AttributeError, KeyError, TypeError) as error:
-            raise NotAnExportError(path, f"not as the contract has it ({type(error).__name__}: {error})") from error
+        _of_one_run(self._sections.get("performance_metrics", {}), export["performance_metrics"], path)
+        self._take(export, path)
 
     def _take(self, export: Mapping[str, Any], path: object) -> None:
         metadata, data = export["_metadata"], export["session_data"]
@@ -166,6 +164,17 @@ def follows(held: Mapping[str, Any], metadata: Mapping[str, Any], path: object) 
         )
 
 
+def _of_one_run(held: Mapping[str, Any], told: Mapping[str, Any], path: object) -> None:
+    """Raise `ChainError` where two exports tell their runs and these are not the same."""
+    run, other = (metrics.get("run_id") for metrics in (held, told))
+    if run is not None and other is not None and run != other:
+        raise ChainError(
+            path,
+            f"it is foreign, of run {other}: what comes before it is of run {run}",
+            hint="keep the exports of each run in a folder of its own",
+        )
+
+
 def _in_order(paths: Sequence[Path]) -> list[Path]:
     """Return the exports by sequence, after their metadata was found to make a chain."""
     heads = [(_placed(path), path) for path in paths]
@@ -187,8 +196,10 @@ def _placed(path: Path) -> dict[str, Any]:
     metadata = read_metadata(path)
     needed = ("sequence", "base_sequence", "consumer", "complete", "last_update", "generated_at")
     absent = [name for name in needed if name not in metadata]
-    if absent or not isinstance(metadata["sequence"], int):
-        raise NotAnExportError(path, f"_metadata.{absent[0] if absent else 'sequence'} is missing or wrong")
+    if absent:
+        raise NotAnExportError(path, f"_metadata.{absent[0]} is missing")
+    if type(metadata["sequence"]) is not int:
+        raise NotAnExportError(path, f"_metadata.sequence: expected 1, 2, 3 …, and it is {metadata['sequence']!r}")
     return metadata
 
 

@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
+import numpy as np
 
 from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
 from mismartera.engine.export.document import Export
 from mismartera.engine.export.files import status_name
 from mismartera.engine.export.filter import ExportFilter
-from mismartera.engine.export.formats import checked_format, write_export
-from mismartera.engine.export.session_section import Piece
+from mismartera.engine.export.formats import checked_format, names_folder, write_export
 from mismartera.engine.export.timings import ExportLog
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.config import SessionConfig
+from mismartera.schemas.errors import DataError, ExportError
 from mismartera.schemas.interval import Interval
 
 from .json_view import JsonView
@@ -42,7 +42,10 @@ class SystemExports(ABC):
 
     def __init__(self) -> None:
         self._consumers = Consumers()
-        self._views = {False: JsonView("system_json", ["session"]), True: JsonView("system_json_debug")}
+        self._views = {
+            False: JsonView("system_json", ExportFilter(sections=frozenset({"session"}))),
+            True: JsonView("system_json_debug"),
+        }
         self.export_log = ExportLog()
 
     @property
@@ -74,12 +77,20 @@ class SystemExports(ABC):
 
         Raises
         ------
+        DataError
+            If the name is none, or one that `to_json` goes by.
         UnknownNameError
             If the session has no such symbol, interval or section.
         StateError
             If `name` is registered with another filter.
         """
-        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections))
+        reserved = [view.consumer for view in self._views.values()]
+        if name in reserved:
+            raise DataError(
+                f"consumer name {name!r} is taken by to_json(): expected another than {', '.join(reserved)}"
+            )
+        history = self.config.session_data_config.historical
+        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections, history))
 
     def list_consumers(self) -> list[ConsumerInfo]:
         """Return every consumer, by name, with its sequence and how far it lags in rows and seconds."""
@@ -100,7 +111,15 @@ class SystemExports(ABC):
             Everything, or what this consumer has not been sent.
         debug : bool
             Whether performance and queue depths are told.
+
+        Raises
+        ------
+        DataError
+            If `complete` or `debug` is neither True nor False.
+        UnknownNameError
+            If no consumer of that name is registered.
         """
+        complete, debug = _flag("complete", complete), _flag("debug", debug)
         snapshot = self.snapshot
         return self._consumers.export(
             consumer,
@@ -112,8 +131,9 @@ class SystemExports(ABC):
         )
 
     def acknowledge(self, export: Export) -> None:
-        """Move the consumer's cursor to an export it received; see `Consumers.acknowledge`."""
+        """Move the consumer's cursor to an export it received, and keep what it cost; see `Consumers.acknowledge`."""
         self._consumers.acknowledge(export)
+        self.export_log.add(export.timing("python", export.drained))
 
     def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
         """Return an export as plain data, and acknowledge it.
@@ -127,11 +147,8 @@ class SystemExports(ABC):
         """
         with self._consumers.delivering(consumer):
             export = self.export(consumer, complete=complete, debug=debug)
-            pieces: list[Piece] = []
-            drained = export.write_to(pieces.extend)
-            document: dict[str, Any] = orjson.loads(b"".join(pieces))
+            document = export.to_json()
             self.acknowledge(export)
-        self.export_log.add(export.timing("python", drained))
         return document
 
     def export_status(
@@ -142,8 +159,8 @@ class SystemExports(ABC):
         debug: bool = False,
         consumer: str = DEFAULT,
         auto_compress: bool = False,
-        folder: str | Path = STATUS_FOLDER,
-        form: str = "json",
+        folder: str | Path | None = None,
+        form: str | None = None,
     ) -> Path:
         """Write an export to a file, and acknowledge it once the file is durable.
 
@@ -151,16 +168,18 @@ class SystemExports(ABC):
         ----------
         path : str or Path, optional
             Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
-            folders of tables; none means ``.json``. An export of that name is replaced. By default a new file
-            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``.
+            folders of tables; without one it gets that of `form`. An export of that name is replaced; a link is
+            followed. By default a new file
+            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``; where the path is a
+            folder, or ends in a slash, such a file in there.
         complete, debug, consumer
             See `export`.
         auto_compress : bool
-            Whether a ``.json`` without a path of its own is gzipped where it would exceed 1 MB.
-        folder : str or Path
-            Where exports without a path of their own go.
-        form : {"json", "json.gz", "json.zst", "arrow", "parquet"}
-            What they are written as.
+            Whether a ``.json`` that would exceed 1 MB becomes a ``.json.gz``; a path that ends in ``.json`` stays.
+        folder : str or Path, optional
+            Where an export without a path goes; by default ``data/status``.
+        form : {"json", "json.gz", "json.zst", "arrow", "parquet"}, optional
+            What it is written as where no suffix tells; by default JSON.
 
         Returns
         -------
@@ -172,17 +191,25 @@ class SystemExports(ABC):
         UnknownNameError
             If the form or the consumer does not exist.
         ExportError
-            If it could not be written; nothing is left there, and the cursor did not move.
+            If it could not be written; nothing is left there, and the cursor did not move. Or if `folder` is given
+            beside a path, or a `form` its suffix contradicts.
         """
+        if path is not None and folder is not None:
+            raise ExportError(
+                f"expected a path or a folder, and both were given: {path} and {folder}",
+                hint=f"export_status(Path({str(folder)!r}) / {str(path)!r}) names a file in that folder",
+            )
         with self._consumers.delivering(consumer):
             export = self.export(consumer, complete=complete, debug=debug)
-            if path is None:
-                form = checked_format(form)
+            if path is None or names_folder(path):
+                form = checked_format("json" if form is None else form)
                 name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
-                written = write_export(Path(folder) / name, export, replace=False, auto_compress=auto_compress)
+                parent = Path(path or folder or STATUS_FOLDER)
+                written = write_export(parent / name, export, replace=False, auto_compress=auto_compress)
             else:
-                written = write_export(Path(path), export)
-            self.acknowledge(export)
+                compress = auto_compress and not Path(path).suffix
+                written = write_export(Path(path), export, form=form, auto_compress=compress)
+            self._consumers.acknowledge(export)
         self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
         return written.path
 
@@ -207,9 +234,10 @@ class SystemExports(ABC):
         Calls with `debug` and without are apart: each is compared with the last of its own kind, and its rows go by
         the cursor of its own consumer, ``"system_json_debug"`` or ``"system_json"``.
         """
+        complete, debug = _flag("complete", complete), _flag("debug", debug)
         view = self._views[debug]
         with view.lock:
-            self.register_consumer(view.consumer, sections=view.sections)
+            self._consumers.register(view.consumer, view.only)
             snapshot = self.snapshot
             export = self._consumers.export(
                 view.consumer,
@@ -220,9 +248,16 @@ class SystemExports(ABC):
                 generated_at=self.time_manager.isoformat(snapshot.now_us),
             )
             document = view.document(export)
-            self.acknowledge(export)
+            self._consumers.acknowledge(export)  # not logged: what is logged would be a difference in the next call
             view.delivered()
         return document
 
     def _stamp(self) -> str:
         return self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")
+
+
+def _flag(name: str, value: object) -> bool:
+    """Return True or False, NumPy's as well; anything else would be told in the export as it is."""
+    if not isinstance(value, bool | np.bool_):
+        raise DataError(f"{name} is {value!r}: expected True or False")
+    return bool(value)

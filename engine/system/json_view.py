@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from mismartera.engine.export.diff_tracker import DiffTracker
 from mismartera.engine.export.document import Export
+from mismartera.engine.export.filter import EVERYTHING, ExportFilter
 
 _ROWS = ("count", "columns", "data")
 _ALWAYS_HISTORY = ("loaded", "date_range")
@@ -22,8 +22,8 @@ class JsonView:
     ----------
     consumer : str
         The consumer whose cursor says which rows are new.
-    sections : sequence of {"session", "historical"}, optional
-        Whose rows it is told; by default both.
+    only : ExportFilter
+        What it is told.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class JsonView:
         Held from making an export to `delivered`, so that calls are told one after another.
     """
 
-    def __init__(self, consumer: str, sections: Sequence[str] | None = None) -> None:
+    def __init__(self, consumer: str, only: ExportFilter = EVERYTHING) -> None:
         self.consumer = consumer
-        self.sections = sections
+        self.only = only
         self.lock = threading.Lock()
         self._tracker = DiffTracker()
         self._told: dict[str, Any] = {}
@@ -47,21 +47,19 @@ class JsonView:
         Of the rest stands what is different from the last call, and ``null`` for what is gone. ``changed_paths``
         names both. Cost: O(symbols x intervals) and what is new.
         """
-        sections: dict[str, Any] = orjson.loads(orjson.dumps(dict(export.sections)))
-        session: dict[str, Any] = orjson.loads(b"".join(export.session.pieces()))
-        metadata = dict(export.metadata)
+        text = export.to_bytes()
+        told: dict[str, Any] = orjson.loads(text)
+        metadata = told.pop("_metadata")
+        rows = _take_rows(told["session_data"])
+        self._told = told
         if export.complete:
-            whole = {"_metadata": metadata, **sections, "session_data": session}
-            document: dict[str, Any] = orjson.loads(orjson.dumps(whole))
-        rows = _take_rows(session)
-        self._told = {**sections, "session_data": session}
-        if not export.complete:
-            diff, paths = self._tracker.compute_diff(self._told)
-            for path, values in rows:
-                _put(diff, path, values)
-            metadata["changed_paths"] = sorted({*paths, *metadata["changed_paths"]})
-            document = {"_metadata": orjson.loads(orjson.dumps(metadata)), **diff}
-        return document
+            document: dict[str, Any] = orjson.loads(text)
+            return document
+        diff, paths = self._tracker.compute_diff(told)
+        for path, values in rows:
+            _put(diff, path, values)
+        metadata["changed_paths"] = sorted({*paths, *metadata["changed_paths"]})
+        return {"_metadata": metadata, **diff}
 
     def delivered(self) -> None:
         """Keep what the last document was made of as what the next is compared with."""

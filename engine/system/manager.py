@@ -6,6 +6,7 @@ import datetime as dt
 import enum
 import logging
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -25,8 +26,8 @@ from mismartera.engine.threads.data_quality_manager import DataQualityManager
 from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.engine.time.manager import TimeManager
-from mismartera.schemas.config import SessionConfig, load_config
-from mismartera.schemas.errors import CalendarError, StateError
+from mismartera.schemas.config import SessionConfig, load_config, parse_config
+from mismartera.schemas.errors import CalendarError, DataError, StateError
 from mismartera.schemas.interval import Interval
 
 from .exports import SystemExports
@@ -53,8 +54,8 @@ class SystemManager(SystemExports):
 
     Parameters
     ----------
-    config : SessionConfig, str or Path
-        The configuration, or the file that holds it.
+    config : SessionConfig, dict, str or Path
+        The configuration, the same as plain data, or the file that holds it.
     catalog : Catalog, str or Path
         Where the data lies.
     on_error : {"raise", "count"}
@@ -86,7 +87,7 @@ class SystemManager(SystemExports):
 
     def __init__(
         self,
-        config: SessionConfig | str | Path,
+        config: SessionConfig | dict[str, Any] | str | Path,
         catalog: Catalog | str | Path = DEFAULT_CATALOG,
         *,
         on_error: OnError = "raise",
@@ -94,7 +95,7 @@ class SystemManager(SystemExports):
     ) -> None:
         super().__init__()
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
-        self.config = config if isinstance(config, SessionConfig) else load_config(config)
+        self.config = load_config(config) if isinstance(config, str | Path) else parse_config(config)
         _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
         self._config_json = self.config.model_dump(mode="json")
         self.time_manager = TimeManager(self.config)
@@ -114,6 +115,7 @@ class SystemManager(SystemExports):
         self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
+        self.run_id = uuid.uuid4().hex
         self._state = SystemState.INITIALIZED
         self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
         self.session_data.publish(self.time_manager.now_us)
@@ -155,11 +157,15 @@ class SystemManager(SystemExports):
 
         Raises
         ------
+        DataError
+            If it is no text.
         UnknownNameError
             If the catalog has no data of it; the message lists the symbols it has.
         StateError
             If the run has ended.
         """
+        if not isinstance(symbol, str):
+            raise DataError(f"symbol {symbol!r} is none: expected a text, such as 'AAPL'")
         with self._lock:
             state, coordinator = self.state, self._coordinator
             if symbol in self.session_data.symbols:
@@ -281,17 +287,17 @@ class SystemManager(SystemExports):
         Returns
         -------
         dict
-            sessions (that ended), symbols, steps, bars (base bars that became visible), rows by data type,
-            wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid, rows_duplicate,
-            rows_invalid (of values that can be no bar's or trade's), gap_ranges and missing_bars by interval, and
-            under ``exports`` the count, p50 and p99 of delivered exports by mode.
+            run_id (no two runs share one), sessions (that ended), symbols, steps, bars (base bars that became visible),
+            rows by data type, wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid,
+            rows_duplicate, rows_invalid (of values that can be no bar's or trade's), gap_ranges and missing_bars by
+            interval, and under ``exports`` the count, p50 and p99 of delivered exports by mode.
             Rows that were left out count when their session ends.
         """
         return self._summary(self.snapshot)
 
     def _summary(self, snapshot: Snapshot) -> dict[str, Any]:
         ran = {} if self._coordinator is None else self._coordinator.summary(snapshot)
-        return ran | {"exports": self.export_log.summary()}
+        return {"run_id": self.run_id} | ran | {"exports": self.export_log.summary()}
 
     def quality_by_symbol(self) -> list[tuple[str, int, int | None, float | None]]:
         """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
@@ -325,21 +331,26 @@ class SystemManager(SystemExports):
             "system_manager": self._own_section(debug=debug),
             "performance_metrics": self._summary(snapshot),
             "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
-            "threads": self._thread_sections(complete=complete, debug=debug),
+            "threads": self._thread_sections(snapshot, complete=complete, debug=debug),
         }
         return sections | ({"session_config": self._config_section()} if complete else {})
 
     def _config_section(self) -> dict[str, Any]:
         return self._config_json
 
-    def _thread_sections(self, *, complete: bool = True, debug: bool = False) -> dict[str, Any]:
+    def _thread_sections(
+        self, snapshot: Snapshot | None = None, *, complete: bool = True, debug: bool = False
+    ) -> dict[str, Any]:
         threads = {
             "session_coordinator": self._coordinator,
             "data_processor": self._processor,
             "data_quality_manager": self._quality,
             "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
         }
-        return {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
+        sections = {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
+        if snapshot is not None and self._coordinator is not None:  # the run goes on while a snapshot is exported
+            sections["session_coordinator"]["_session_active"] = snapshot.active
+        return sections
 
     def _own_section(self, *, debug: bool) -> dict[str, Any]:
         time = self.time_manager

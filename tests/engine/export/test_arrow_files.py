@@ -96,7 +96,7 @@ def test_what_is_no_export_is_not_replaced(system: SystemManager, tmp_path: Path
 
 
 @pytest.mark.parametrize("form", FOLDERS)
-@pytest.mark.parametrize("broken", ["fsync", "rename", "write", "mkdtemp"])
+@pytest.mark.parametrize("broken", ["fsync", "rename", "write", "mkdir"])
 @pytest.mark.parametrize("held", [False, True])
 def test_a_full_disk_leaves_nothing_and_the_cursor_where_it_was(
     system: SystemManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, broken: str, held: bool
@@ -118,8 +118,8 @@ def test_a_full_disk_leaves_nothing_and_the_cursor_where_it_was(
     with monkeypatch.context() as patch:
         if broken == "write":
             patch.setattr(arrow_files, "_writer", lambda *_: full)
-        elif broken == "mkdtemp":
-            patch.setattr(arrow_files.tempfile, "mkdtemp", full)
+        elif broken == "mkdir":
+            patch.setattr(Path, "mkdir", full)
         else:
             patch.setattr(os, broken, soon_full if broken == "fsync" else full)
         with pytest.raises(ExportError, match="No space left"):

@@ -10,13 +10,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from mismartera.engine.export.files import status_name, write_file
 from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.system.manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
+from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from tests.contract import load_contract
 from tests.golden.small import make_system, minutes, us
@@ -148,6 +151,66 @@ def test_a_delta_carries_what_is_new_and_says_where(system: SystemManager, contr
     third_minute = third["session_data"]["symbols"]["A"]["session"]["data"]["1m"]
     assert [row[0] for row in third_minute["data"]] == ["09:38:00"]
     assert third_minute["gaps"] == {"gap_count": 1, "missing_bars": 3, "ranges": []}
+
+
+def test_only_the_export_a_consumer_waits_for_is_acknowledged(system: SystemManager, tmp_path: Path) -> None:
+    rows = minutes("A", "2024-07-03T09:30-04:00", 20)
+    other = make_system(tmp_path / "other", rows, "2024-07-03")
+    other.run()
+    system.run()
+    with pytest.raises(StateError, match="another system's"):
+        system.acknowledge(other.export())
+    first = system.export()
+    system.reset_export()
+    with pytest.raises(StateError, match="the consumer was reset"):
+        system.acknowledge(first)
+    late, second = system.export(), system.export()
+    system.acknowledge(second)
+    with pytest.raises(StateError, match="its last one is number 1"):
+        system.acknowledge(late)
+    with pytest.raises(DataError, match="is dict: expected an export"):
+        system.acknowledge({})
+    assert [(info.name, info.sequence) for info in system.list_consumers()] == [("default", 1), ("judge", 0)]
+
+
+def test_every_delivery_is_recorded(system: SystemManager) -> None:
+    system.run()
+    export = system.export()
+    text = b"".join(export.pieces())
+    system.acknowledge(export)
+    export = system.export(complete=True)
+    whole = export.to_bytes()
+    system.acknowledge(export)
+    entries = system.export_log.entries()
+    assert [(entry["mode"], entry["bytes"]) for entry in entries] == [("delta", len(text)), ("complete", len(whole))]
+    assert all(entry["encode_s"] > 0 for entry in entries)
+    assert system.get_backtest_summary()["exports"]["count"] == 2
+
+
+@pytest.mark.parametrize("value", [1, None, "false"])
+def test_what_is_neither_true_nor_false_is_refused(system: SystemManager, value: Any) -> None:
+    for call in (system.export, system.system_info, system.export_status, system.to_json):
+        with pytest.raises(DataError, match=f"complete is {value!r}: expected True or False"):
+            call(complete=value)  # type: ignore[operator]
+    assert system.export(complete=np.True_).to_json()["_metadata"]["mode"] == "complete"  # type: ignore[arg-type]
+
+
+def test_names_that_are_taken_or_none_are_refused(system: SystemManager) -> None:
+    with pytest.raises(DataError, match="'system_json' is taken by to_json"):
+        system.register_consumer("system_json")
+    with pytest.raises(UnknownNameError, match="consumer '\\[\\]' does not exist"):
+        system.export([])  # type: ignore[arg-type]
+
+
+def test_threads_are_told_as_of_the_snapshot(system: SystemManager) -> None:
+    held: list[Snapshot] = []
+    system.hooks.activated.append(lambda: held.append(system.snapshot))
+    system.run()
+    active = [
+        system._sections(snapshot, complete=False, debug=False)["threads"]["session_coordinator"]["_session_active"]
+        for snapshot in (held[0], system.snapshot)
+    ]
+    assert active == [True, False]
 
 
 @pytest.mark.samples

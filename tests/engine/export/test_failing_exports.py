@@ -8,6 +8,7 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,12 +48,12 @@ def test_whichever_sync_fails_nothing_is_left(
     system: SystemManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str, named: bool
 ) -> None:
     folder = tmp_path / "out"
-    path = folder / f"a.{form}" if named else None
+    where: dict[str, Any] = {"path": folder / f"a.{form}"} if named else {"folder": folder}
     failed = 0
     while True:
         with syncing_fails_after(failed, monkeypatch):
             try:
-                written = system.export_status(path, complete=False, folder=folder, form=form)
+                written = system.export_status(**where, complete=False, form=form)
                 break
             except ExportError:
                 failed += 1

@@ -15,7 +15,7 @@ import pytest
 
 from mismartera.engine.system.manager import SystemManager, SystemState
 from mismartera.engine.threads.session_coordinator import SessionCoordinator
-from mismartera.schemas.errors import ExportError, StateError, UnknownNameError
+from mismartera.schemas.errors import ConfigError, DataError, ExportError, StateError, UnknownNameError
 from tests.golden.small import make_system, minutes
 
 THREADS = {"SessionCoordinator", "DataProcessor", "DataQualityManager", "AnalysisEngine"}
@@ -252,6 +252,16 @@ def test_a_run_stops_where_it_is_told_to(system: SystemManager, until: str, now:
     assert exported["session_data"]["symbols"]["A"]["session"]["data"]["1m"]["count"] == rows
 
 
+@pytest.mark.parametrize(
+    ("until", "ended"),
+    [("2024-07-02T10:00", 0), ("2024-07-02T16:00", 1), ("2024-07-02T20:00", 1), ("2024-07-03T10:00", 1)],
+)
+def test_a_session_counts_when_it_ended(system: SystemManager, until: str, ended: int) -> None:
+    system.run(until)
+    assert system.get_backtest_summary()["sessions"] == ended
+    assert system.system_info()["performance_metrics"]["sessions"] == ended
+
+
 def test_a_run_that_stops_in_the_night_shows_the_night(system: SystemManager) -> None:
     system.run(until="2024-07-02T23:00")
     exported = system.system_info()
@@ -266,6 +276,21 @@ def test_an_unknown_symbol_is_named_with_those_that_exist(tmp_path: Path) -> Non
         UnknownNameError, match=r"symbol 'RIVM' does not exist; did you mean 'RIVN'\? \(available: RIVN\)"
     ):
         system.run()
+
+
+@pytest.mark.parametrize("symbol", [None, 5, ["A"]])
+def test_a_symbol_is_a_text(system: SystemManager, symbol: Any) -> None:
+    with pytest.raises(DataError, match="is none: expected a text, such as 'AAPL'"):
+        system.add_symbol(symbol)
+
+
+def test_a_configuration_may_be_plain_data(system: SystemManager, tmp_path: Path) -> None:
+    plain = system.config.model_dump(mode="json")
+    assert SystemManager(plain, tmp_path / "catalog").config == system.config
+    with pytest.raises(ConfigError, match=r"session_name: missing; .*mod: unknown field"):
+        SystemManager({"mod": "live"})
+    with pytest.raises(ConfigError, match="5 is not allowed; expected an object"):
+        SystemManager(5)  # type: ignore[arg-type]
 
 
 def test_marks_tell_streamed_generated_and_ignored(tmp_path: Path) -> None:

@@ -180,7 +180,7 @@ def test_a_failure_keeps_what_was_told(system: SystemManager, monkeypatch: pytes
 
     system.run()
     with monkeypatch.context() as patch:
-        patch.setattr(system, "acknowledge", broken)
+        patch.setattr(system._consumers, "acknowledge", broken)
         with pytest.raises(RuntimeError, match="not delivered"):
             system.to_json()
     assert system.to_json()["session_data"]["symbols"]["B"]["session"]["data"]["1m"]["count"] == 390

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,6 +135,10 @@ def run_command(
         if failed is None:
             raise
         raise failed from error
+    except KeyboardInterrupt:
+        if schedule is not None:
+            _tell_interrupted(schedule, form)
+        raise
     show_run(system)
     if schedule is not None:
         schedule.finish()
@@ -150,7 +155,22 @@ def _schedule(
     from mismartera.engine.system.export_schedule import ExportSchedule
     from mismartera.engine.system.exports import STATUS_FOLDER
 
-    return ExportSchedule(system, every, folder or STATUS_FOLDER, form=form or "json", consumer=consumer or DEFAULT)
+    return ExportSchedule(
+        system,
+        every,
+        folder or STATUS_FOLDER,
+        form="json" if form is None else form,
+        consumer=DEFAULT if consumer is None else consumer,
+    )
+
+
+def _tell_interrupted(schedule: ExportSchedule, form: str | None) -> None:
+    """Say what Ctrl-C left of a chain of exports, and how to check it."""
+    told = f"exports written: {len(schedule.paths)}, without the closing delta and complete export"
+    if schedule.paths:
+        files = f"{shlex.quote(str(schedule.paths[0].parent))}/*.{form or 'json'}"
+        told += f"; to check them: mismartera export check --chain {files}"
+    click.echo(told, err=True)
 
 
 def _check_target(path: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.history import History
 
 PROMPT = "system@mismartera: "
+_BOM = "\ufeff"  # what some editors begin a file with
 _EXIT_USAGE = 2
 _NOT_HERE = ("shell", "demo")
 
@@ -170,7 +171,7 @@ class Shell:
     def run_script(self) -> int:
         """Run the lines of standard input and return 0, 1 if any of them failed, or 130 if Ctrl-C ended it."""
         failed = False
-        for line in sys.stdin:
+        for line in (text.removeprefix(_BOM) for text in sys.stdin):
             if line.strip():
                 say(f"{PROMPT}{line.strip()}")
             code = self.run_line(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,6 @@ class ShellState(Globals):
     catalog : Path
     system : SystemManager or None
         The session started last; it stays readable after its end.
-    consumers : dict
-        Symbols in the exports of each consumer that was registered here.
     leaving : bool
         Whether the shell ends after this line.
     """
@@ -36,7 +34,6 @@ class ShellState(Globals):
     config: Path | None = None
     catalog: Path = Path("data/catalog")
     system: SystemManager | None = None
-    consumers: dict[str, int] = field(default_factory=dict)
     leaving: bool = False
 
     def require(self) -> SystemManager:

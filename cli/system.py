@@ -70,7 +70,7 @@ def start_command(
     chosen = with_speed(read_config(path), speed)
     system = SystemManager(chosen, catalog)
     system.start(until)
-    state.system, state.consumers = system, {}
+    state.system = system
     _wait_for_activation(system)
     pace = chosen.backtest_config.speed_multiplier if chosen.backtest_config else 0
     say(f"✓ Session started: {chosen.session_name}")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import click
 
 _KEY = re.compile(r"[A-Za-z][A-Za-z_-]*")
+_SWITCHES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_SHORT = {"1": True, "t": True, "y": True, "0": False, "f": False, "n": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +78,24 @@ def as_options(root: click.Group, words: Sequence[str], defaults: Mapping[str, s
 
     Notes
     -----
-    A flag is switched by true or false: ``complete=false`` of ``--complete/--delta`` becomes ``--delta``. Values of
-    options and words after ``--`` stay as they are.
+    A flag is switched by true or false: ``complete=false`` of ``--complete/--delta`` becomes ``--delta``, and so does
+    ``--complete false``. Values of options and words after ``--`` stay as they are.
     """
     place = resolve(root, words)
     turned: list[str] = []
     inside_value = ended = False
+    flag = ""
     for word in place.rest:
         ended = ended or (word == "--" and not inside_value)
-        if not (inside_value or ended):
-            turned += _as_option(place, word)
-        else:
+        named = None if inside_value or ended else place.option(word)
+        if inside_value or ended:
             turned.append(word)
-        inside_value = not inside_value and "=" not in word and takes_value(place.option(word))
+        elif flag and word.lower() in _SWITCHES:
+            turned[-1:] = _as_option(place, f"{flag}={word}")
+        else:
+            turned += _as_option(place, word)
+        inside_value = takes_value(named)
+        flag = word.removeprefix("--") if named is not None and named.is_flag and word.startswith("--") else ""
     added = [
         f"{option.opts[0]}={defaults[option.name]}"
         for option in place.options
@@ -108,5 +115,7 @@ def _as_option(place: Place, word: str) -> list[str]:
         return [word]
     if takes_value(option):
         return [f"{name}={value}"]
-    wanted = click.BOOL.convert(value, option, place.ctx) == (name in option.opts)
-    return list((option.opts if wanted else option.secondary_opts)[:1])
+    switched = (_SWITCHES | _SHORT).get(value.strip().lower())
+    if switched is None:
+        raise click.BadParameter(f"expected true or false, it was {value!r}", place.ctx, option)
+    return list((option.opts if switched == (name in option.opts) else option.secondary_opts)[:1])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from mismartera.engine.time.clock import utc_us
 from mismartera.schemas.errors import DataError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
+
+_MOST = 2**31 - 1  # GAP_SCHEMA counts in int32
 
 
 def checked_gaps(
@@ -38,10 +41,14 @@ def checked_gaps(
     Raises
     ------
     DataError
-        If a range is another symbol's, ends before it starts, has no bars or is off the whole seconds; if two share a
-        bar; or, with a grid, if a range is not a run of expected bars that are due, all of one trading segment.
+        If it is no list of `GapInfo`, or a field of one has another type; if a range is another symbol's, ends before
+        it starts, has no bars or is off the whole seconds; if two share a bar; or, with a grid, if a range is not a run
+        of expected bars that are due, all of one trading segment.
     """
-    placed = sorted((_with_zone(gap, interval, zone) for gap in gaps), key=lambda gap: gap.start_time)
+    if not isinstance(gaps, Iterable):
+        raise DataError(f"gaps of {symbol} {interval}: expected a list of GapInfo, [] for none; it was {gaps!r}")
+    typed = [_typed(gap, f"gap of {symbol} {interval}") for gap in gaps]
+    placed = sorted((_with_zone(gap, interval, zone) for gap in typed), key=lambda gap: gap.start_time)
     for gap in placed:
         wrong = _wrong(gap, symbol) or ("" if grid is None else _off_grid(gap, interval, grid, now_us, zone))
         if wrong:
@@ -53,6 +60,26 @@ def checked_gaps(
                 f"and {_text(later)}"
             )
     return tuple(placed)
+
+
+def _typed(gap: Any, what: str) -> GapInfo:
+    """Return a gap whose fields are of their types, integers of numpy as those of Python."""
+    if not isinstance(gap, GapInfo):
+        raise DataError(f"{what}: expected a GapInfo, it was {gap!r}")
+    moments: list[Any] = [gap.start_time, gap.end_time, *([] if gap.last_retry is None else [gap.last_retry])]
+    for moment in moments:
+        if not isinstance(moment, dt.datetime) or not dt.MINYEAR < moment.year < dt.MAXYEAR:  # any zone can show it
+            raise DataError(
+                f"{what}: expected datetimes of the years 2 to 9998 as start_time, end_time and last_retry, "
+                f"got {moment!r}"
+            )
+    return replace(gap, bar_count=_count(gap.bar_count, what), retry_count=_count(gap.retry_count, what))
+
+
+def _count(value: Any, what: str) -> int:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool | np.timedelta64) or value > _MOST:
+        raise DataError(f"{what}: expected whole numbers up to {_MOST:,} as bar_count and retry_count, got {value!r}")
+    return int(value)
 
 
 def _with_zone(gap: GapInfo, interval: Interval, zone: dt.tzinfo) -> GapInfo:

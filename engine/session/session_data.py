@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -436,8 +437,8 @@ class SessionData:
         100 says that no bar is missing: it does not hold while gaps say otherwise. Where gaps are not searched, the
         symbol has none by this, until `set_gaps` tells them.
         """
-        if not 0.0 <= quality <= 100.0:
-            raise ValueError(f"quality {quality!r} of {symbol} is none: expected percent from 0 to 100")
+        if not isinstance(quality, Real) or not 0.0 <= quality <= 100.0:
+            raise DataError(f"quality {quality!r} of {symbol} is none: expected percent, a number from 0 to 100")
         with self._lock:
             text, code = self.interval(interval), self.code(symbol)
             values = self._set_quality.get(text, np.full(len(self.symbols), np.nan)).copy()
@@ -471,11 +472,12 @@ class SessionData:
 
     def set_historical_indicator(self, name: str, value: Floats) -> None:
         """Set an indicator of all symbols: float64 of shape (symbols,) or (symbols, minutes), NaN for none."""
-        if name in HISTORY_KEYS or not name.strip():
-            raise DataError(f"{name!r}: expected a name for the indicator other than {', '.join(HISTORY_KEYS)}")
+        if not isinstance(name, str) or name in HISTORY_KEYS or not name.strip() or not name.isprintable():
+            others = ", ".join(HISTORY_KEYS)
+            raise DataError(f"{name!r}: expected a name for the indicator other than {others}, a text that can be read")
         values = np.asarray(value, dtype=np.float64)
-        if values.ndim not in (1, 2) or len(values) != len(self.symbols):
-            raise ValueError(
+        if values.ndim not in (1, 2) or len(values) != len(self.symbols) or 0 in values.shape[1:]:
+            raise DataError(
                 f"indicator {name!r} has shape {values.shape}: expected ({len(self.symbols)},) or "
                 f"({len(self.symbols)}, minutes), one entry per registered symbol"
             )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mismartera.engine.state.reading import gap_infos, symbol_bars
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
@@ -28,6 +28,11 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def symbol_series(symbols: tuple[str, ...]) -> pl.Series:
     """Return the registered symbols as an Enum series, in the order of their codes."""
     return pl.Series("symbol", symbols, dtype=pl.Enum(symbols))
+
+
+def is_name(name: object) -> bool:
+    """Return whether something can name an analysis or a figure: a text without control characters and surrogates."""
+    return isinstance(name, str) and bool(name.strip()) and name.isprintable()
 
 
 class AnalysisContext:
@@ -141,7 +146,15 @@ class AnalysisContext:
         return self._sql(query, self.snapshot)
 
     def record(self, name: str, value: float) -> None:
-        """Keep a figure of this step under `name`; `AnalysisEngine.get_records` returns the series."""
+        """Keep a figure of this step under `name`; `AnalysisEngine.get_records` returns the series.
+
+        Raises
+        ------
+        DataError
+            If `name` is no text that can be read.
+        """
+        if not is_name(name):
+            raise DataError(f"{name!r}: expected a name for the figure, a text that can be read, such as 'spread'")
         self._record(self.snapshot.now_us, name, float(value))
 
     def _code(self, symbol: str) -> int:

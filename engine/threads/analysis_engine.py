@@ -12,10 +12,10 @@ import polars as pl
 
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.clock import Stopwatch
-from mismartera.schemas.errors import StateError
+from mismartera.schemas.errors import DataError, StateError
 from mismartera.schemas.interval import Interval
 
-from .analysis_context import AnalysisContext, AskSql
+from .analysis_context import AnalysisContext, AskSql, is_name
 from .worker import Worker
 
 _LOG = logging.getLogger(__name__)
@@ -81,7 +81,9 @@ class AnalysisEngine(Worker):
         call: Any = analysis() if isinstance(analysis, type) else analysis
         if not callable(call):
             raise StateError(f"analysis {analysis!r} cannot be called: expected a function or a class with __call__")
-        title = str(name or getattr(analysis, "__name__", type(analysis).__name__))
+        title = getattr(analysis, "__name__", type(analysis).__name__) if name is None else name
+        if not is_name(title):
+            raise DataError(f"{title!r}: expected a name for the analysis, a text that can be read")
         if any(held.name == title for held in self._analyses):
             raise StateError(
                 f"an analysis named {title!r} exists already", hint="give the second one a name of its own"
@@ -155,7 +157,7 @@ class AnalysisEngine(Worker):
                 held.call(context)
             except Exception as error:
                 held.errors += 1
-                held.last_error = f"{type(error).__name__}: {error}"
+                held.last_error = _encodable(f"{type(error).__name__}: {error}")
                 if self._on_error == "raise":
                     raise
                 if held.errors == 1:  # the statistics count the others
@@ -168,6 +170,11 @@ class AnalysisEngine(Worker):
                 held.calls += 1
                 held.seconds += watch.elapsed_s
                 held.since_us = snapshot.now_us
+
+
+def _encodable(text: str) -> str:
+    """Return a text with its lone surrogates written out: exports are UTF-8, and an error's text may be anything."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _finite(value: float) -> float | None:

@@ -48,9 +48,9 @@ class RunStatistics:
         """Add to a phase's time."""
         self._phases[name] = round(self._phases[name] + seconds, 6)
 
-    def add_session(self, day: StagedDay, snapshot: Snapshot) -> None:
-        """Add what was visible of a session when it ended, or when the run stopped in it."""
-        self.sessions += 1
+    def add_session(self, day: StagedDay, snapshot: Snapshot, *, ended: bool) -> None:
+        """Add what was visible of a session when it `ended`, or when the run stopped in it."""
+        self.sessions += ended
         self._base = day.base
         self._last_epoch = snapshot.epoch
         self._steps += day.steps_by(snapshot.now_us)

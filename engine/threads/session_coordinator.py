@@ -198,7 +198,7 @@ class SessionCoordinator(EngineThread):
         with self._phase("end", session):
             if finished:
                 parts.data.set_session_active(False)
-            self.statistics.add_session(day, parts.data.snapshot)
+            self.statistics.add_session(day, parts.data.snapshot, ended=finished)
             if finished:
                 for told in self.hooks.ended:
                     told()

@@ -99,6 +99,8 @@ def test_the_export_at_the_end_takes_any_form(folder: Path, capsys: pytest.Captu
         (["--export-every", "5m", "--format", "jsn"], 1, "did you mean 'json'"),
         (["--export-every", "soon"], 1, "interval 'soon'"),
         (["--export-every", "5m", "--export-dir", "session.json/out"], 1, "exports cannot be written there"),
+        (["--export-every", "5m", "--consumer", ""], 1, "consumer name '' is none"),
+        (["--export-every", "5m", "--format", ""], 1, "export format '' does not exist"),
         (["--export-dir", "out"], 2, "--export-dir is for the exports of --export-every"),
         (["--format", "json"], 2, "--format is for the exports of --export-every"),
         (["--consumer", "desk"], 2, "--consumer is for the exports of --export-every"),

@@ -126,6 +126,11 @@ def test_a_failing_line_is_told_in_a_line_and_the_script_goes_on(world):
     assert not (world / "state").exists()
 
 
+def test_a_script_may_begin_with_a_byte_order_mark(world):
+    code, printed = run_script(world, "\ufeffsystem status\r\n", "session.json")
+    assert (code, printed) == (0, f"{PROMPT}system status\nno session was started: system start CONFIG\n")
+
+
 def test_a_configuration_that_cannot_be_read_ends_the_shell_at_once(world):
     code, printed = run_script(world, "help\n", "no.json")
     assert code == 1
@@ -305,6 +310,12 @@ def do_command(**_):
         ("do delta=yes", "do --delta"),
         ("do delta=0", "do --complete"),
         ("do debug=on", "do --debug"),
+        ("do --complete false a.json", "do --delta a.json"),
+        ("do --complete TRUE a.json", "do --complete a.json"),
+        ("do --delta no --debug off on", "do --complete on"),
+        ("do --complete ./false f", "do --complete ./false f"),
+        ("do --columns --complete false", "do --columns --complete false"),
+        ("do -- --complete false", "do -- --complete false"),
         ("do debug=false", "do"),
         ("do max_rows=5 max-rows=6", "do --max-rows=5 --max-rows=6"),
         ("do symbol=A=B symbol=", "do --symbol=A=B --symbol="),
@@ -328,8 +339,9 @@ def test_options_left_out_are_added():
 
 
 def test_a_flag_that_is_neither_true_nor_false_is_an_error(shell, capsys):
-    assert shell.run_line("system json complete=perhaps") == 2
-    assert "'perhaps' is not a valid boolean" in capsys.readouterr().err
+    for value in ("perhaps", ""):
+        assert shell.run_line(f"system json complete={value}") == 2
+        assert f"'--complete': expected true or false, it was '{value}'\n" in capsys.readouterr().err
 
 
 def test_words_lead_to_a_command():

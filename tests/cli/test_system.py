@@ -166,8 +166,17 @@ def test_export_status_says_what_it_wrote(run, folder):
     assert re.match(r"✓ System status exported to: data/status/system_status_Example_Session_delta_\d{8}_\d{6}", out)
     assert out.endswith("Mode: delta\nSymbols: 2\nThreads: 4\nNew rows: 0\n")
     assert run("system export-status a.zip/b.json --delta")[0] == 0
-    assert run("system export-status a.zip")[2].startswith("error: export format 'zip' does not exist")
+    assert run("system export-status b.zip")[2].startswith("error: export format 'zip' does not exist")
     assert run("system export-status all.json/x.json")[2].startswith("error: all.json/x.json")
+
+
+def test_export_status_takes_its_words_as_they_are_meant(run, shell, folder):
+    run("system start speed=0")
+    run("system wait")
+    shell.state.system.register_consumer("desk", symbols=["AAPL"])
+    assert "Mode: delta\nSymbols: 1\n" in run("system export-status --complete false --consumer desk")[1]
+    assert not (folder / "false.json").exists()
+    assert "export format '' does not exist" in run("system export-status format=")[2]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -213,6 +222,7 @@ def test_a_stop_in_mid_session_keeps_it_active(run, folder):
     run("system stop")
     shown = run("system status")[1].splitlines()
     assert [line.split()[-1] for line in shown if line.startswith((" state", " session active"))] == ["STOPPED", "yes"]
+    assert [line.split()[-3:] for line in shown if line.startswith(" sessions done")] == [["0", "of", "1"]]
     run("system export-status stopped.json")
     document = json.loads((folder / "stopped.json").read_text())
     assert (document["system_manager"]["_state"], document["session_data"]["_session_active"]) == ("STOPPED", True)
@@ -229,6 +239,9 @@ def test_consumers_have_cursors_of_their_own(run):
     assert run("system register panel symbols=RIVN intervals=5m,15m sections=session")[0] == 0
     assert run("system register panel symbols=AAPL")[2].startswith("error: consumer 'panel' is registered")
     assert "symbol 'TSLA' does not exist" in run("system register other symbols=TSLA")[2]
+    for part in ("symbols", "intervals", "sections"):
+        told = f"error: {part}: expected one or more, it was an empty list; leave {part} out for all there are\n"
+        assert [run(f"system register other {part}={text}") for text in ("", ",")] == [(1, "", told)] * 2
     _, out, _ = run("system export-status panel.json --delta --consumer panel")
     assert out.endswith("Mode: delta\nSymbols: 1\nThreads: 4\nNew rows: 104\n")
     assert run("system export-status panel.json --delta --consumer panel")[1].endswith("New rows: 0\n")

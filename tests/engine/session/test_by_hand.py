@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -178,6 +179,52 @@ def test_gaps_are_runs_of_expected_bars_that_are_due(data: SessionData, given: G
     assert data.get_gaps("A", "1m") == []
 
 
+MOMENT = gap("09:31", "09:31", 1).start_time
+
+
+@pytest.mark.parametrize(
+    ("gaps", "message"),
+    [
+        (None, "expected a list of GapInfo, [] for none; it was None"),
+        (5, "expected a list of GapInfo, [] for none; it was 5"),
+        ([{}], "expected a GapInfo, it was {}"),
+        ([gap("09:31", "09:31", 1), None], "expected a GapInfo, it was None"),
+        ([GapInfo("A", MOMENT, MOMENT, True)], "expected whole numbers up to 2,147,483,647 as bar_count"),
+        ([GapInfo("A", MOMENT, MOMENT, np.timedelta64(1))], "and retry_count, got np.timedelta64(1)"),  # type: ignore[arg-type]
+        ([GapInfo("A", MOMENT, MOMENT, 1, 2**40)], "and retry_count, got 1099511627776"),
+        ([GapInfo("A", MOMENT, MOMENT, 1, 1.5)], "and retry_count, got 1.5"),  # type: ignore[arg-type]
+        ([GapInfo("A", MOMENT.date(), MOMENT, 1)], "expected datetimes of the years 2 to 9998 as start_time, end_time"),  # type: ignore[arg-type]
+        ([GapInfo("A", MOMENT, "09:31", 1)], "and last_retry, got '09:31'"),  # type: ignore[arg-type]
+        ([GapInfo("A", MOMENT, MOMENT, 1, 1, "09:31")], "and last_retry, got '09:31'"),  # type: ignore[arg-type]
+        ([GapInfo("A", dt.datetime(1, 1, 1), dt.datetime(1, 1, 1), 1)], "got datetime.datetime(1, 1, 1"),
+    ],
+)
+def test_gaps_of_other_types_are_refused(loose: SessionData, gaps: Any, message: str) -> None:
+    with pytest.raises(DataError, match=re.escape(message)) as caught:
+        loose.set_gaps("A", "1m", gaps)
+    assert "\n" not in str(caught.value)
+    assert loose.get_gaps("A", "1m") == []
+
+
+def test_counts_of_numpy_are_integers(data: SessionData) -> None:
+    data.publish(OPEN + 5 * MINUTE)
+    counts: Any = (np.int64(2), np.uint8(1))
+    data.set_gaps("A", "1m", [GapInfo("A", MOMENT, MOMENT + dt.timedelta(minutes=1), *counts)])
+    assert section(data)["gaps"]["ranges"][0] | {"last_retry": None} == {
+        "start_time": "09:31:00",
+        "end_time": "09:32:00",
+        "bar_count": 2,
+        "retry_count": 1,
+        "last_retry": None,
+    }
+
+
+@pytest.mark.parametrize("quality", [None, "50", [50], float("nan"), -1, 100.5])
+def test_a_quality_is_a_percentage(data: SessionData, quality: Any) -> None:
+    with pytest.raises(DataError, match="of A is none: expected percent, a number from 0 to 100"):
+        data.set_quality("A", "1m", quality)
+
+
 def test_gaps_are_put_in_order_and_naive_moments_are_the_exchanges(data: SessionData) -> None:
     data.publish(OPEN + 25 * MINUTE)
     naive = gap("09:31", "09:32", 2)
@@ -225,7 +272,12 @@ def test_without_a_session_gaps_give_no_quality(loose: SessionData, contract: Mo
 # --- indicators -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["loaded", "date_range", "data", "", " "])
-def test_an_indicator_takes_no_name_that_exports_use(data: SessionData, name: str) -> None:
+def test_an_indicator_by_minute_has_minutes(data: SessionData) -> None:
+    with pytest.raises(DataError, match=r"indicator 'x' has shape \(2, 0\): expected \(2,\) or \(2, minutes\)"):
+        data.set_historical_indicator("x", np.zeros((2, 0)))
+
+
+@pytest.mark.parametrize("name", ["loaded", "date_range", "data", "", " ", "\ud800", 5])
+def test_an_indicator_takes_no_name_that_exports_use(data: SessionData, name: Any) -> None:
     with pytest.raises(DataError, match="expected a name for the indicator other than loaded, date_range, data"):
         data.set_historical_indicator(name, np.zeros(2))

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from mismartera.engine.threads.analysis_context import AnalysisContext
-from mismartera.schemas.errors import StateError, UnknownNameError
+from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from tests.golden.small import make_system, minutes
 
 
@@ -171,6 +171,28 @@ def test_what_is_recorded_can_be_read(tmp_path: Path) -> None:
     figures = system.analysis_engine.get_statistics()["Recorder"]
     assert figures["latest"] == {"close": 219.25, "count": 1.0}
     assert (figures["calls"], figures["errors"]) == (210, 0)
+
+
+@pytest.mark.parametrize("name", [5, None, "", "\ud800", "two\nlines"])
+def test_a_name_is_a_text_that_can_be_read(tmp_path: Path, name: Any) -> None:
+    system = make_system(tmp_path, EARLY, "2024-07-03")
+    system.add_analysis(lambda context: context.record(name, 1.0))
+    with pytest.raises(DataError, match="expected a name for the figure, a text that can be read"):
+        system.run()
+    if name is not None:
+        with pytest.raises(DataError, match="expected a name for the analysis, a text that can be read"):
+            make_system(tmp_path, [], "2024-07-03", symbols=["A"]).add_analysis(Recorder, name=name)
+
+
+def test_an_error_of_any_text_can_be_exported(tmp_path: Path) -> None:
+    def fail(_: AnalysisContext) -> None:
+        raise ValueError("half a pair: \ud800")
+
+    system = make_system(tmp_path, EARLY, "2024-07-03", on_error="count")
+    system.add_analysis(fail)
+    system.run("2024-07-03T09:32")
+    told = system.system_info(debug=True)["threads"]["analysis_engine"]["performance"]["fail"]
+    assert told["last_error"] == "ValueError: half a pair: \\ud800"
 
 
 def test_two_analyses_need_two_names_and_both_can_be_called(tmp_path: Path) -> None:

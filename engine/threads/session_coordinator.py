@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import threading
 from bisect import bisect_right
@@ -16,7 +17,7 @@ from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import StagedDay
-from mismartera.engine.time.calendar import TradingSession
+from mismartera.engine.time.calendar import TradingSession, local_us
 from mismartera.engine.time.clock import Pacer, Stopwatch
 from mismartera.engine.time.manager import TimeManager
 from mismartera.schemas.config import SessionConfig
@@ -177,6 +178,9 @@ class SessionCoordinator(EngineThread):
             self._stop_at(self._until_us)
             return False
         with self._phase("initialization", session):
+            # On the session's own date, or an export meanwhile would tell it with a time of the one before.
+            midnight_us = local_us(session.date, dt.time(), parts.time.get_market_timezone())
+            parts.time.advance_to(max(parts.time.now_us, min(midnight_us, starts_us)))
             parts.data.begin_session(session, parts.time.now_us)
             self._log_marks()
         with self._phase("historical_management", session):

@@ -17,7 +17,7 @@ _KEPT = 10_000
 _PERCENTILES_OVER = 1_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ExportTiming:
     """One delivered export.
 
@@ -64,10 +64,10 @@ class _Window:
         self._arrived.append(value)
         insort(self._ordered, value)
 
-    def percentiles(self) -> dict[str, float]:
+    def percentiles(self) -> tuple[float, float]:
         """Return the values that half, and 99 in 100, do not exceed (nearest rank)."""
-        count = len(self._ordered)
-        return {f"p{percent}": self._ordered[-(-count * percent // 100) - 1] for percent in (50, 99)}
+        ordered, count = self._ordered, len(self._ordered)
+        return ordered[(count + 1) // 2 - 1], ordered[-(-count * 99 // 100) - 1]
 
 
 class ExportLog:
@@ -77,15 +77,17 @@ class ExportLog:
         self._entries: deque[ExportTiming] = deque(maxlen=_KEPT)
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
-        self._windows: dict[tuple[str, str], _Window] = {}
+        self._windows: dict[str, _Window] = {}
 
     def add(self, timing: ExportTiming) -> None:
         """Keep the timing of a delivered export."""
         with self._lock:
             self._entries.append(timing)
-            self._counts[timing.mode] = self._counts.get(timing.mode, 0) + 1
-            for figure, value in (("total_ms", round(timing.total_s * 1e3, 3)), ("bytes", timing.bytes)):
-                self._windows.setdefault((timing.mode, figure), _Window()).add(value)
+            mode = timing.mode
+            if mode not in self._counts:
+                self._counts[mode], self._windows[mode] = 0, _Window()
+            self._counts[mode] += 1
+            self._windows[mode].add(round(timing.total_s * 1e3, 3))
 
     def entries(self) -> list[dict[str, Any]]:
         """Return the timings as plain data, oldest first, each with ``total_s``."""
@@ -94,12 +96,12 @@ class ExportLog:
         return [asdict(timing) | {"total_s": timing.total_s} for timing in held]
 
     def summary(self) -> dict[str, Any]:
-        """Return the number of exports and, by mode, p50 and p99 of milliseconds and bytes over the last 1,000."""
+        """Return the number of exports and, by mode, p50 and p99 of milliseconds over the last 1,000."""
         with self._lock:
             summary: dict[str, Any] = {"count": sum(self._counts.values())}
             for mode, count in self._counts.items():
-                figures = {figure: self._windows[mode, figure].percentiles() for figure in ("total_ms", "bytes")}
-                summary[mode] = {"count": count} | figures
+                p50, p99 = self._windows[mode].percentiles()
+                summary[mode] = {"count": count, "p50_ms": p50, "p99_ms": p99}
             return summary
 
 

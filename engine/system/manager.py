@@ -115,7 +115,7 @@ class SystemManager(SystemExports):
         self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
-        self.run_id = uuid.uuid4().hex
+        self.run_id = uuid.uuid4().hex[:12]
         self._state = SystemState.INITIALIZED
         self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
         self.session_data.publish(self.time_manager.now_us)
@@ -290,7 +290,7 @@ class SystemManager(SystemExports):
             run_id (no two runs share one), sessions (that ended), symbols, steps, bars (base bars that became visible),
             rows by data type, wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid,
             rows_duplicate, rows_invalid (of values that can be no bar's or trade's), gap_ranges and missing_bars by
-            interval, and under ``exports`` the count, p50 and p99 of delivered exports by mode.
+            interval, and under ``exports`` the count of delivered exports by mode, with p50 and p99 of milliseconds.
             Rows that were left out count when their session ends.
         """
         return self._summary(self.snapshot)

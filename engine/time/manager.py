@@ -201,7 +201,7 @@ class TimeManager:
         Returns
         -------
         dict
-            ``current_time``, and ``current_session``: null on a date without a session.
+            ``current_time``, and ``current_session``: null on a date without a session; ``breaks`` where it has any.
         """
         us = self.now_us if at_us is None else at_us
         local = self.to_local(us)
@@ -216,15 +216,16 @@ class TimeManager:
         }
 
     def _describe(self, session: TradingSession) -> dict[str, Any]:
-        return {
+        breaks = [[self.isoformat(start), self.isoformat(stop)] for start, stop in session.breaks()]
+        described = {
             "date": session.date.isoformat(),
             "open": self.isoformat(session.open_us),
             "close": self.isoformat(session.close_us),
             "is_early_close": session.is_early_close,
             "timezone": session.timezone,
             "phase": "",
-            "breaks": [[self.isoformat(start), self.isoformat(stop)] for start, stop in session.breaks()],
         }
+        return described | ({"breaks": breaks} if breaks else {})
 
 
 def _longest_history(config: SessionConfig) -> int:

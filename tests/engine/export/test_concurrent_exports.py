@@ -153,8 +153,8 @@ def of_one_instant(document: dict[str, Any]) -> None:
     if session["date"] is None:
         return
     assert (session["date"], session["time"]) == (moment[:10], moment[11:19])
-    coordinator = document["threads"].get("session_coordinator", session | {"_session_active": session["active"]})
-    assert coordinator["_session_active"] == session["active"]
+    for thread in document["threads"].values():
+        assert thread.get("_session_active", session["active"]) == session["active"]
     assert document["_metadata"]["session_date"] == session["date"]
     opened = dt.datetime.fromisoformat(f"{session['date']}T09:30:00-04:00")
     passed = max(int((dt.datetime.fromisoformat(moment) - opened).total_seconds()) // 60, 0)

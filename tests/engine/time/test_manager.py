@@ -228,7 +228,6 @@ def test_to_json_on_an_early_close(time: TimeManager) -> None:
             "is_early_close": True,
             "timezone": "America/New_York",
             "phase": "after_hours",
-            "breaks": [],
         },
     }
     assert time.to_json(complete=False, debug=True) == time.to_json()

@@ -131,24 +131,31 @@ def _writer(form: str, table: pa.Table) -> Callable[[BinaryIO], object]:
 
 def _replace(partial: Path, path: Path) -> None:
     """Give the finished folder the name of what is there, which is moved aside first; what cannot be done is undone."""
-    aside = unused_name(path, ASIDE)
+    aside, is_there = unused_name(path, ASIDE), False
     try:
         with REPLACING:
-            with suppress(FileNotFoundError):
-                os.rename(path, aside)
             try:
-                os.rename(partial, path)
-            except OSError:
-                with suppress(FileNotFoundError):
-                    os.rename(aside, path)
-                raise
+                _swap(partial, path, aside)
+            finally:
+                is_there = path.exists()  # else what was there could not be given its name back, and is kept
     except OSError as error:
         if error.errno in _TAKEN:
             raise OSError(error.errno, "another process wrote there at the same time") from error
         raise
     finally:
-        if path.exists():  # else what was there could not be given its name back, and is kept
+        if is_there:
             _remove(aside)
+
+
+def _swap(partial: Path, path: Path, aside: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.rename(path, aside)
+    try:
+        os.rename(partial, path)
+    except OSError:
+        with suppress(FileNotFoundError):
+            os.rename(aside, path)
+        raise
 
 
 def _remove(path: Path) -> None:

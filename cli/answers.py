@@ -17,6 +17,7 @@ import click
 from mismartera.engine.export.partial import SUFFIX, prefix_of, sweep
 from mismartera.schemas.errors import UnknownNameError
 
+from .answer_columns import json_text, json_value, plain
 from .chart import bar_chart
 from .console import say, table
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "parquet", "arrow")
 _BINARY = ("parquet", "arrow")
 _SHOWN_ROWS = 200
+_CSV_ROWS = 65_536
+_WIDEST = 1e16  # from here on the shortest text of a number has an exponent
 
 
 def write_answer(answer: pa.Table, form: str, output: Path | None) -> None:
@@ -73,7 +76,7 @@ def show_answer(answer: pa.Table) -> None:
         say("\n".join(answer.column("explain_value").to_pylist()))
         return
     with _refusals("table"):
-        shown = _plain(answer.slice(0, _SHOWN_ROWS), "table")
+        shown = plain(answer.slice(0, _SHOWN_ROWS), "table")
         columns = [[_text(value) for value in column.to_pylist()] for column in shown.columns]
     sides = ["right" if _is_number(field.type) else "left" for field in shown.schema]
     rows = list(zip(*columns, strict=True))
@@ -86,7 +89,7 @@ def show_answer(answer: pa.Table) -> None:
 def plot_answer(answer: pa.Table, column: str) -> None:
     """Print a bar chart of a column; the other columns' texts stand before the bars."""
     with _refusals("table"):
-        answer = _plain(answer, "table")
+        answer = plain(answer, "table")
     names = answer.schema.names
     numbers = [field.name for field in answer.schema if _is_number(field.type)]
     if column not in numbers:
@@ -122,11 +125,13 @@ def _text(value: object) -> str:
         case int() | Decimal():
             return f"{value:,}"
         case float():
+            if abs(value) >= _WIDEST:
+                return repr(value)
             return f"{value:,.4f}".rstrip("0").rstrip(".") if abs(value) >= 1e-3 or value == 0 else f"{value:.4g}"
         case dt.datetime():
             return value.replace(tzinfo=None).isoformat(" ", "milliseconds" if value.microsecond else "seconds")
         case list() | dict() | tuple() | bytes():
-            return _json_text(value)
+            return json_text(value)
         case _:
             return str(value)
 
@@ -173,108 +178,18 @@ def _refusals(form: str) -> Iterator[None]:
 
 def _write(form: str, answer: pa.Table, file: IO[bytes]) -> None:
     with _refusals(form):
-        _WRITERS[form](_plain(answer, form), file)
-
-
-def _plain(answer: pa.Table, form: str) -> pa.Table:
-    """Return an answer with names of its own for all columns, and with the types a form has."""
-    names = _own_names(answer.schema.names)
-    columns = [_plain_column(*named, form) for named in zip(names, answer.columns, strict=True)]
-    return type(answer).from_arrays(columns, names=names)
-
-
-def _own_names(names: list[str]) -> list[str]:
-    """Return column names, later ones that equal an earlier one with a number, as DuckDB gives it to them."""
-    taken, own = set(names), set[str]()
-    for place, name in enumerate(names):
-        number = 1
-        while names[place] in own:
-            if (candidate := f"{name}_{number}") not in taken:
-                names[place] = candidate
-            number += 1
-        own.add(names[place])
-        taken.add(names[place])
-    return names
-
-
-def _plain_column(name: str, column: pa.ChunkedArray, form: str) -> pa.ChunkedArray:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    import pyarrow.types as types
-
-    kind = column.type
-    if form == "arrow":
-        return column
-    if types.is_interval(kind):
-        return _texts(column, _duration)
-    if form == "parquet":
-        return column
-    if types.is_timestamp(kind) or types.is_date(kind):
-        _check_calendar(name, column, form)
-    if types.is_timestamp(kind) and kind.unit == "ns":
-        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
-    if form == "csv" and types.is_timestamp(kind) and kind.tz is None:
-        return pc.strftime(column, "%Y-%m-%dT%H:%M:%S")
-    if types.is_binary(kind):
-        return _texts(column, _escaped)
-    return _texts(column, _json_text) if form == "csv" and types.is_nested(kind) else column
-
-
-def _texts(column: pa.ChunkedArray, text: Callable[[Any], str]) -> pa.ChunkedArray:
-    import pyarrow as pa
-
-    return pa.chunked_array([[None if value is None else text(value) for value in column.to_pylist()]], pa.string())
-
-
-def _check_calendar(name: str, column: pa.ChunkedArray, form: str) -> None:
-    import pyarrow.compute as pc
-
-    from mismartera.sql.errors import QueryError
-
-    try:
-        pc.min_max(column).as_py()
-    except (OverflowError, ValueError) as error:
-        raise QueryError(
-            f"{form} cannot hold column {name!r}: expected years 1 to 9999, it has others or infinity",
-            hint=f'CAST("{name}" AS VARCHAR) makes a text',
-        ) from error
-
-
-def _duration(value: Any) -> str:
-    """Return a duration as DuckDB writes it: ``00:01:00``, ``1 year 2 days 00:00:00.5``."""
-    sign = -1 if value.months < 0 else 1
-    years, months = divmod(abs(value.months), 12)
-    counts = ((sign * years, "year"), (sign * months, "month"), (value.days, "day"))
-    parts = [f"{count} {unit}{'' if abs(count) == 1 else 's'}" for count, unit in counts if count]
-    seconds, rest = divmod(abs(value.nanoseconds), 1_000_000_000)
-    if value.nanoseconds or not parts:
-        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-        fraction = f".{rest:09}".rstrip("0") if rest else ""
-        parts.append(f"{'-' if value.nanoseconds < 0 else ''}{clock}{fraction}")
-    return " ".join(parts)
-
-
-def _escaped(value: bytes) -> str:
-    return "".join(chr(one) if 32 <= one < 127 and one != 92 else f"\\x{one:02X}" for one in value)
-
-
-def _json_text(value: object) -> str:
-    import orjson
-
-    return orjson.dumps(value, default=_json_value).decode()
-
-
-def _json_value(value: object) -> str:
-    """Return what JSON has no type for as a text."""
-    if isinstance(value, bytes):
-        return _escaped(value)
-    return _duration(value) if hasattr(value, "nanoseconds") else str(value)
+        _WRITERS[form](plain(answer, form), file)
 
 
 def _write_csv(answer: pa.Table, file: IO[bytes]) -> None:
     import polars as pl
 
-    pl.DataFrame(pl.from_arrow(answer)).write_csv(file, datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z")
+    rows = pl.DataFrame(pl.from_arrow(answer))
+    file.write(rows.clear().write_csv().encode())
+    # Written from here, not by Polars: a pipe that was closed is an error of its own kind only in Python.
+    for part in rows.iter_slices(_CSV_ROWS):
+        text = part.write_csv(include_header=False, datetime_format="%Y-%m-%dT%H:%M:%S%.6f%:z")
+        file.write(text.encode())
 
 
 def _write_json(answer: pa.Table, file: IO[bytes]) -> None:
@@ -282,7 +197,7 @@ def _write_json(answer: pa.Table, file: IO[bytes]) -> None:
 
     file.write(b"[")
     for place, row in enumerate(answer.to_pylist()):
-        file.write((b",\n" if place else b"\n") + orjson.dumps(row, default=_json_value))
+        file.write((b",\n" if place else b"\n") + orjson.dumps(row, default=json_value))
     file.write(b"\n]\n")
 
 

@@ -198,10 +198,13 @@ def open_session(where: Where, limits: Limits) -> Iterator[SqlSession]:
     else:
         from mismartera.sql.catalog import open_catalog
 
-        with open_catalog(
+        stored = open_catalog(
             where.catalog, session_date=where.session_date, exchange_group=where.exchange, limits=limits
-        ) as session:
-            yield session
+        )
+        with stored:
+            if where.session_date is not None:
+                stored.require_stored()
+            yield stored
 
 
 def expand(piece: str) -> str:

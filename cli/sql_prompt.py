@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -95,6 +96,8 @@ def read_query(query: str | None) -> str:
     click.UsageError
         If it is not UTF-8 throughout.
     """
+    if query is None and isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(newline="")  # the ends of lines stay what they are: they may stand in a text
     try:
         text = sys.stdin.read() if query is None else query
         text.encode()  # what could not be decoded may stand in the text as lone surrogates

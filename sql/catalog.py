@@ -22,7 +22,7 @@ from .errors import QueryError
 from .messages import one_line
 from .safe import Database, Limits
 from .session import SqlSession
-from .views import Source, Sources, part, union
+from .views import Source, part, union
 
 _MOVE_OUT = (
     "move the file out of the catalog, or delete it and import its source again; 'mismartera data verify' finds every "
@@ -36,7 +36,7 @@ def open_catalog(
     session_date: dt.date | None = None,
     exchange_group: str = "US_EQUITY",
     limits: Limits | None = None,
-) -> SqlSession:
+) -> CatalogSession:
     """Return a session over a catalog; it is closed by the caller.
 
     Parameters
@@ -74,17 +74,38 @@ def open_catalog(
     date = session_date or sessions.last_date(intervals or list(files.dates))
     limits = limits or Limits()
     database = Database(limits, sessions.timezone, [catalog.root])
-    return _CatalogSession(database, limits, _Views(files, intervals, date, sessions).sources(), files)
+    return CatalogSession(database, limits, _Views(files, intervals, date, sessions))
 
 
-class _CatalogSession(SqlSession):
-    """A session that tells which file a query failed of."""
+class CatalogSession(SqlSession):
+    """A session over a catalog, which tells which file a query failed of."""
 
-    def __init__(self, database: Database, limits: Limits, sources: Sources, files: CatalogFiles) -> None:
-        super().__init__(database, limits, sources, owns_database=True)
-        self._files = files
+    def __init__(self, database: Database, limits: Limits, views: _Views) -> None:
+        super().__init__(database, limits, views.sources(), owns_database=True)
+        self._views = views
+        self._files = views.files
+
+    def require_stored(self) -> None:
+        """Raise unless anything of the current session is stored.
+
+        Raises
+        ------
+        CatalogError
+            It names the nearest sessions that are. Cost: the footers of the files between.
+        """
+        date, kinds = self._views.date, self._views.intervals or list(self._files.dates)
+        if self._views.sessions.is_stored(kinds, date):
+            return
+        root = self._files.catalog.root
+        nearest = " and ".join(map(str, self._views.sessions.nearest_stored(kinds, date))) or "none"
+        raise CatalogError(
+            f"session {date} ({date:%A}): expected one that is stored in {root}, the nearest: {nearest}",
+            path=root,
+            hint="name a session that is stored; 'mismartera data list' shows what is",
+        )
 
     def query(self, text: str) -> pa.Table:
+        """Return the answer of a query as `SqlSession.query` does; raises `CatalogError` for a damaged file."""
         try:
             return super().query(text)
         except QueryError as error:

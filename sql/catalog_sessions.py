@@ -61,6 +61,17 @@ class CatalogSessions:
         """Return the sessions of which any row of a kind is stored, ascending."""
         return [session for session in self._sessions if any(self._holding(kind, session.date))]
 
+    def is_stored(self, kinds: Sequence[str], date: dt.date) -> bool:
+        """Return whether any row of some kinds is stored of the session of a date."""
+        return any(next(self._holding(kind, date), None) is not None for kind in kinds)
+
+    def nearest_stored(self, kinds: Sequence[str], date: dt.date) -> list[dt.date]:
+        """Return the dates of the last stored session before a date and of the first one after it, where there are."""
+        before = (session.date for session in reversed(self._sessions) if session.date < date)
+        after = (session.date for session in self._sessions if session.date > date)
+        found = (next((day for day in days if self.is_stored(kinds, day)), None) for days in (before, after))
+        return [day for day in found if day is not None]
+
     def between(self, start: dt.date, stop: dt.date) -> list[TradingSession]:
         """Return the sessions of dates in ``[start, stop)`` as far as the catalog reaches, ascending."""
         return [session for session in self._sessions if start <= session.date < stop]

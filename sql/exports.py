@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
-import pyarrow.ipc
 
-from .chain import ExportFile, chain_of, find_exports, load_document, load_folder_metadata
+from .chain import ExportFile, chain_of, find_exports
 from .errors import ExportsError
-from .json_tables import tables_of
+from .export_members import Member, load_member, of_one_run, rows_of
 from .live_figures import config_table, threads_table
 from .policy import PRIVATE_PREFIX
 from .safe import Database, Limits, as_pattern, quoted
@@ -27,16 +22,13 @@ from .tables import TABLES
 from .views import Source, part, union
 
 _MEMBER = "member"
-# What reading a part that is not as the contract has it comes to.
-_MALFORMED = (
-    AttributeError,
-    LookupError,
-    OverflowError,
-    TypeError,
-    ValueError,
-    pa.ArrowException,
-    pl.exceptions.PolarsError,
-)
+_MISCOUNTED = """
+SELECT symbol, interval, coalesce(held, 0) AS held, bars AS told
+FROM quality
+LEFT JOIN (SELECT symbol, interval, count(*) AS held FROM session_bars GROUP BY ALL) USING (symbol, interval)
+WHERE scope = 'session' AND coalesce(held, 0) <> bars
+ORDER BY ALL LIMIT 1
+"""
 
 
 def open_exports(
@@ -54,7 +46,7 @@ def open_exports(
         Export files (``.json``, ``.json.gz``, ``.json.zst``), export folders (``.parquet``, ``.arrow``), or folders
         that hold some of either.
     as_of : int, optional
-        Show the state after the export with this sequence; by default after the last.
+        Show the state after the export with this sequence, and of the exports those made by then; by default all.
     consumer : str, optional
         Whose exports; may be left out where all are of one consumer.
     limits : Limits, optional
@@ -68,75 +60,28 @@ def open_exports(
     Notes
     -----
     Parquet is scanned where it lies and Arrow is mapped, neither is loaded; JSON is parsed once, 3 to 4 seconds for
-    100 MB. Deltas are replayed by the views, in DuckDB.
+    100 MB. Deltas are replayed by the views, in DuckDB. The session's bars are counted once, to be compared. Only a
+    query of ``exports`` reads JSON exports that what is shown does not need, to tell their rows.
     """
     found = find_exports(paths)
     chain = chain_of(found, consumer, as_of)
-    members = [_load(export) for export in chain]
+    members = [load_member(export) for export in chain]
+    of_one_run(members)
     limits = limits or Limits()
-    views = _Views(members, found)
+    views = _Views(members, found if as_of is None else [one for one in found if _was_there(one, chain[-1])])
     folders = [member.file.path for member in members if member.file.format == "parquet"]
     database = Database(limits, views.timezone, folders)
-    if len(members) > 1:
-        with SqlSession(database, limits, views.sources()) as session:
-            _verify(session, members[-1])
+    with SqlSession(database, limits, views.sources()) as session:
+        _verify(session, chain[-1], is_alone=len(chain) == 1)
     return SqlSession(database, limits, views.sources(), owns_database=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """One export of a chain: its tables in memory, or where its Parquet files lie."""
-
-    file: ExportFile
-    document: Mapping[str, Any]
-    tables: Mapping[str, pa.Table]
-
-
-def _load(file: ExportFile) -> _Member:
-    if file.format in ("parquet", "arrow"):
-        document = load_folder_metadata(file.path)
-        return _Member(file, document, {} if file.format == "parquet" else _mapped(file.path))
-    with _uncollected():
-        document = load_document(file.path)
-        try:
-            tables = tables_of(document)
-        except _MALFORMED as error:
-            raise ExportsError(f"{file.path}: not as the contract has it: {error!r}", path=file.path) from error
-        head = {name: value for name, value in document.items() if name != "session_data"}
-        del document
-    return _Member(file, head, tables)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Hold the garbage collector: millions of rows that all are needed make it look in vain, for half of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-def _mapped(folder: Path) -> dict[str, pa.Table]:
-    """Return the tables of an Arrow export over the mapped files: a column is read when a query reads it."""
-    tables = {}
-    for path in sorted(folder.glob("*.arrows")):
-        try:
-            with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
-                tables[path.stem] = stream.read_all()
-        except (OSError, pa.ArrowException) as error:
-            raise ExportsError(f"{path}: not a whole Arrow stream: {error}", path=path) from error
-    return tables
 
 
 class _Views:
     """The views of one chain of exports."""
 
-    def __init__(self, members: Sequence[_Member], found: Sequence[ExportFile]) -> None:
+    def __init__(self, members: Sequence[Member], listed: Sequence[ExportFile]) -> None:
         self._members = members
-        self._found = found
+        self._listed = listed
         self._last = len(members) - 1
         # Session rows before a complete export or a new session are gone.
         self._since = max(
@@ -159,7 +104,7 @@ class _Views:
             "session_metrics": self._metrics,
             "indicators": partial(self._historical, "indicators"),
             "symbols": self._symbols,
-            "exports": lambda: Source({"exports": _exports_table(self._found, self._members)}),
+            "exports": lambda: Source({"exports": _exports_table(self._listed, self._members)}),
             "threads": lambda: Source({"threads": threads_table(self._document("threads"))}),
             "config": lambda: Source({"config": config_table(self._document("session_config"))}),
         }
@@ -248,8 +193,8 @@ def _numbered(at: int, table: pa.Table) -> pa.Table:
     return table.cast(pa.schema(plain)).append_column(_MEMBER, pa.array(np.full(table.num_rows, at)))
 
 
-def _exports_table(found: Sequence[ExportFile], members: Sequence[_Member]) -> pa.Table:
-    carried = {member.file.path: _rows_of(member) for member in members}
+def _exports_table(listed: Sequence[ExportFile], members: Sequence[Member]) -> pa.Table:
+    carried = {member.file.path: member.rows for member in members}
     rows = [
         {
             "consumer": one.metadata["consumer"],
@@ -257,31 +202,29 @@ def _exports_table(found: Sequence[ExportFile], members: Sequence[_Member]) -> p
             "mode": one.metadata.get("mode"),
             "format": one.format,
             "generated_at": one.generated_at,
-            "rows": carried.get(one.path),
+            "rows": carried[one.path] if one.path in carried else rows_of(one),
             "bytes": one.nbytes,
         }
-        for one in sorted(found, key=lambda one: (one.metadata["consumer"], one.sequence))
+        for one in sorted(listed, key=lambda one: (one.metadata["consumer"], one.sequence))
     ]
     return pa.Table.from_pylist(rows, schema=TABLES["exports"].schema)
 
 
-def _rows_of(member: _Member) -> int:
-    """Return the rows of bars, ticks and quotes an export carries."""
-    told: Mapping[str, int] = member.document.get("tables", {})
-    held = {name: table.num_rows for name, table in member.tables.items()}
-    return sum((held or told).get(name, 0) for name in ("session_bars", "historical_bars", "ticks", "quotes"))
+def _was_there(export: ExportFile, last: ExportFile) -> bool:
+    """Return whether an export was made by the time of the last that is shown."""
+    if export.metadata["consumer"] == last.metadata["consumer"]:
+        return export.sequence <= last.sequence
+    return export.generated_at <= last.generated_at
 
 
-def _verify(session: SqlSession, last: _Member) -> None:
-    """Raise unless the replayed rows are as many as the last export says: a consumer's own proof."""
-    counted = session.query("SELECT symbol, interval, count(*) AS held FROM session_bars GROUP BY ALL")
-    held = {(row["symbol"], row["interval"]): row["held"] for row in counted.to_pylist()}
-    told = session.query("SELECT symbol, interval, bars FROM quality WHERE scope = 'session'").to_pylist()
-    for row in told:
-        rows = held.get((row["symbol"], row["interval"]), 0)
-        if rows != row["bars"]:
-            raise ExportsError(
-                f"{last.file.path}: {row['symbol']} {row['interval']} has {rows} bars after export "
-                f"{last.file.sequence}, which says {row['bars']}: an export before it is damaged or of another run",
-                path=last.file.path,
-            )
+def _verify(session: SqlSession, last: ExportFile, *, is_alone: bool) -> None:
+    """Raise unless the rows are as many as the last export says: a consumer's own proof."""
+    wrong = session.query(_MISCOUNTED).to_pylist()
+    if wrong:
+        symbol, interval, held, told = wrong[0].values()
+        reason = "it is damaged" if is_alone else "an export before it is damaged or of another run"
+        raise ExportsError(
+            f"{last.path}: {symbol} {interval} has {held} bars after export {last.sequence}, which says {told}: "
+            f"{reason}",
+            path=last.path,
+        )

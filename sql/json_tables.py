@@ -84,6 +84,19 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, pa.Table]:
     return {name: tables.get(name, _schema(name).empty_table()) for name in (*tables, *_EVENTS)}
 
 
+def rows_in(document: Mapping[str, Any]) -> int:
+    """Return the rows of bars, ticks and quotes a JSON export carries."""
+    return sum(len(section.get("data", ())) for *_, section in _sections(document["session_data"]["symbols"]))
+
+
+def miscounted(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what sections of a JSON export have other than the ``count`` of rows they tell."""
+    for symbol, scope, kind, section in _sections(document["session_data"]["symbols"]):
+        rows = len(section.get("data", ()))
+        if rows != section.get("count", rows):
+            yield f"{scope} {kind} of {symbol} has {rows} rows, and its count says {section['count']}"
+
+
 def _schema(name: str) -> pa.Schema:
     """Return a table's schema with plain texts and without what may not be NULL, since JSON does not tell all."""
     plain = [(f.name, pa.string() if pa.types.is_dictionary(f.type) else f.type) for f in EXPORT_TABLES[name]]

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Collection
+
+from mismartera.schemas.errors import UnknownNameError
+
+from .tables import suggestions
 
 _SENTENCE = re.compile(r"(?<=[.!?]) +(?=[A-Z])")
 # The configuration is locked, no extension can be loaded, and the reader's manual is `--tables`.
@@ -18,6 +23,15 @@ _PARAMETER = re.compile(r"([(,] ?)\*?[a-z_]+ ")
 _LIKE = re.compile(r"^!?~~\*?")
 _LONGEST_SIGNATURE = 200
 """Characters compared: finding the nearest candidate costs the product of both lengths."""
+
+_COLUMN = re.compile(
+    r'^Binder Error: .*?[Cc]olumn "+(?P<bare>[^"]+)"+ '
+    r"(?:(?:was )?not found|in [A-Z]+ list not found|does not exist on|referenced in UNPIVOT)"
+    r'|^Binder Error: .*"(?P<owner>[^"]+)" does not have a column named "(?P<owned>[^"]+)"'
+)
+_BINDINGS = re.compile(r"^Candidate bindings: (.+)$", re.MULTILINE)
+# Whoever names columns that no table has: WITH, and a SELECT or the like in brackets.
+_DERIVED = re.compile(r"\bWITH\b|\(\s*(?:SELECT|FROM|VALUES|UNPIVOT|DESCRIBE|SUMMARIZE)\b", re.IGNORECASE)
 
 _REWORDED = [
     (
@@ -47,6 +61,45 @@ def one_line(error: Exception) -> str:
     for pattern, words in _REWORDED:
         told = pattern.sub(words, told)
     return f"{told} in: {near}" if near else told
+
+
+def unknown_column(error: Exception, query: str, tables: Collection[str]) -> UnknownNameError | None:
+    """Return the error for a column that does not exist, with those that do where the query could name it.
+
+    Parameters
+    ----------
+    error : Exception
+        What DuckDB says.
+    query : str
+    tables : collection of str
+        Those the query names.
+
+    Returns
+    -------
+    UnknownNameError or None
+        None where it is no such error, or where nothing tells which columns there are.
+    """
+    told = str(error)
+    wrong = _COLUMN.search(told)
+    if wrong is None or not tables:
+        return None
+    bindings = _BINDINGS.search(told)
+    nearest = {one.rpartition(".")[2] for one in re.findall(r'"([^"]+)"', bindings[1])} if bindings else set()
+    held = suggestions(_owners(wrong["owner"], query, tables))
+    if _DERIVED.search(query) and not wrong["owner"]:
+        held = []  # what the query itself made has other columns, of which DuckDB names those that are near
+    available = sorted({*held, *nearest})
+    return UnknownNameError("column", wrong["bare"] or wrong["owned"], available) if available else None
+
+
+def _owners(alias: str | None, query: str, tables: Collection[str]) -> list[str]:
+    """Return the tables an alias stands for, all where there is none."""
+    if alias is None:
+        return list(tables)
+    name = re.escape(alias)
+    return [
+        one for one in tables if one == alias or re.search(rf'\b{one}"?\s+(?:AS\s+)?"?{name}\b', query, re.IGNORECASE)
+    ]
 
 
 def _without_pointers(lines: list[str]) -> list[str]:

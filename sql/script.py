@@ -23,7 +23,7 @@ TYPED = {
 
 # Texts, names and comments, in which a semicolon ends nothing. One that is never closed reaches to the end.
 _QUIET = re.compile(
-    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | (?P<tag>\$[A-Za-z_]*\$).*?(?P=tag) | (?P<comment>--[^\n]* | /\*.*?\*/)
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | (?P<tag>\$[A-Za-z_]*\$).*?(?P=tag) | (?P<comment>--[^\n\r]* | /\*.*?\*/)
       | (?P<open>(?:['"] | /\* | \$[A-Za-z_]*\$).*)""",
     re.DOTALL | re.VERBOSE,
 )
@@ -54,7 +54,7 @@ def split_script(text: str) -> list[str]:
     """
     pieces: list[str] = []
     statements: list[str] = []
-    for line in text.splitlines():
+    for line in text.split("\n"):  # not splitlines(): what else it takes for a line's end may stand in a text
         if _is_line(line) and _is_ended("\n".join(statements)):
             pieces += [*split_statements("\n".join(statements)), line.strip().rstrip("; \t")]
             statements = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
@@ -10,17 +9,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from mismartera.schemas.errors import MismarteraError, StateError, UnknownNameError
+from mismartera.schemas.errors import MismarteraError, StateError
 
 from .errors import QueryError, QueryStoppedError
-from .messages import one_line
+from .interruptible import interruptible
+from .messages import one_line, unknown_column
 from .policy import Query, check, too_long
 from .safe import Database, Limits
-from .tables import TABLES, suggestions
+from .tables import TABLES
 from .views import Sources, create_view, set_variables
 
 _BATCH_ROWS = 65_536
-_COLUMN = re.compile(r'Referenced column "([^"]+)" (?:was )?not found|does not have a column named "([^"]+)"')
 
 
 class SqlSession:
@@ -101,7 +100,7 @@ class SqlSession:
             return _documentation()
         try:
             self.prepare(query.tables)
-            return self._fetch(connection, query)
+            return interruptible(lambda: self._fetch(connection, query), connection.interrupt)
         except MismarteraError:
             raise  # it says already what is wrong, such as a file of the catalog
         except (duckdb.Error, OSError, pa.ArrowException) as error:
@@ -136,9 +135,7 @@ class SqlSession:
             kinds = [_kind(statement) for statement in connection.extract_statements(text)]
             return check(text, kinds, lambda select: _serialised(connection, select))
         except duckdb.Error as error:
-            raise self._failed(error) or QueryError(
-                one_line(error), hint="'.schema TABLE' or --tables lists the columns"
-            ) from error
+            raise self._stopped(error) or _wrong(error) from error
 
     def _failed(self, error: Exception) -> QueryStoppedError | None:
         """Return the error for a database that can answer nothing any more, and mark it so."""
@@ -169,6 +166,10 @@ class SqlSession:
         return _plain_integers(pa.Table.from_batches(batches, schema=reader.schema))
 
     def _translated(self, error: Exception, query: Query) -> Exception:
+        return self._stopped(error) or unknown_column(error, query.text, query.tables) or _wrong(error)
+
+    def _stopped(self, error: Exception) -> QueryStoppedError | None:
+        """Return the error of a query that ran into a limit, or ran down the database."""
         if (failed := self._failed(error)) is not None:
             return failed
         text = one_line(error)
@@ -182,10 +183,7 @@ class SqlSession:
                 f"the query reached its memory limit of {self._limits.memory} and was stopped",
                 hint="narrow it, or allow more with --memory-limit",
             )
-        wrong, columns = _COLUMN.search(text), suggestions(query.tables)
-        if wrong and columns:
-            return UnknownNameError("column", wrong[1] or wrong[2], columns)
-        return QueryError(text, hint="'.schema TABLE' or --tables lists the columns")
+        return None
 
 
 def split_statements(text: str) -> list[str]:
@@ -203,6 +201,12 @@ def split_statements(text: str) -> list[str]:
     except duckdb.Error as error:
         raise QueryError(one_line(error)) from error
     return [statement.query.strip().rstrip(";") for statement in found]
+
+
+def _wrong(error: Exception) -> QueryError:
+    """Return the error for wrong SQL; the names of columns help only where one is wrong, or what a function takes."""
+    named = isinstance(error, (duckdb.BinderException, duckdb.CatalogException))
+    return QueryError(one_line(error), hint="'.schema TABLE' or --tables lists the columns" if named else None)
 
 
 def _kind(statement: duckdb.Statement) -> str:

@@ -73,11 +73,12 @@ TABLES: dict[str, Table] = {
     for table in (
         Table(
             "session_bars",
-            "a bar of the current session as it arrived, every revision of it; of a catalog, the last or named one",
+            "a bar of the current session as it arrived, every revision of it; of a catalog, the last or named one, "
+            "with extended hours if they are stored; a running session has them only if it is so configured",
             _columns(_BARS),
         ),
         Table("historical_bars", "a bar of a session before the current one", _columns(_BARS)),
-        Table("bars", "a bar of either, in its latest revision", _columns(_BARS)),
+        Table("bars", "a bar of either, in its latest revision; extended hours as there", _columns(_BARS)),
         Table(
             "ticks",
             "a trade of the current session; of a catalog, of every date",
@@ -107,7 +108,7 @@ available_at TIMESTAMPTZ -      when it could first be known
         ),
         Table(
             "gaps",
-            "a run of expected bars that are missing",
+            "a run of expected bars that are missing, in regular hours",
             _columns("""
 symbol       VARCHAR     -      the symbol
 interval     VARCHAR     -      length of the bars
@@ -122,7 +123,7 @@ last_retry   TIMESTAMPTZ -      when the last attempt was made, else NULL
         ),
         Table(
             "quality",
-            "how whole the bars of a symbol and interval are",
+            "how whole the bars of a symbol and interval are, in regular hours",
             _columns("""
 symbol       VARCHAR     -      the symbol
 interval     VARCHAR     -      length of the bars
@@ -165,7 +166,8 @@ position     INTEGER     -      its place in the order of registration, from 0; 
         ),
         Table(
             "exports",
-            "an export that was delivered, with what it took",
+            "an export that was delivered; of a live system with what it took, of files those opened, as of --as-of; a "
+            "catalog has none",
             _columns("""
 consumer     VARCHAR     -      who took it
 sequence     BIGINT      -      its number for that consumer, from 1
@@ -174,11 +176,11 @@ format       VARCHAR     -      json, json.gz, json.zst, parquet, arrow
 generated_at TIMESTAMPTZ -      the engine's clock when it was taken
 rows         BIGINT      rows   rows it carries
 bytes        BIGINT      bytes  written
-snapshot_us  BIGINT      µs     taking the snapshot and planning
-encode_us    BIGINT      µs     encoding rows
-write_us     BIGINT      µs     writing
-sync_us      BIGINT      µs     flushing to disk and renaming
-total_us     BIGINT      µs     from the call to its return
+snapshot_us  BIGINT      µs     taking the snapshot and planning; files do not tell: NULL
+encode_us    BIGINT      µs     encoding rows; files do not tell: NULL
+write_us     BIGINT      µs     writing; files do not tell: NULL
+sync_us      BIGINT      µs     flushing to disk and renaming; files do not tell: NULL
+total_us     BIGINT      µs     from the call to its return; files do not tell: NULL
 """),
         ),
         Table(

@@ -107,7 +107,10 @@ def read_partition(folder: Path, kind: str, symbols: Collection[str] | None = No
 def open_file(path: Path) -> pq.ParquetFile:
     """Open a Parquet file of the catalog; raises `CatalogError` if it is none."""
     try:
-        return pq.ParquetFile(path, read_dictionary=["symbol"], memory_map=True, pre_buffer=False)
+        try:
+            return pq.ParquetFile(path, read_dictionary=["symbol"], memory_map=True, pre_buffer=False)
+        except KeyError:  # it has no such column, which `read_columns` tells whoever needs it
+            return pq.ParquetFile(path, memory_map=True, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(path, error) from error
 

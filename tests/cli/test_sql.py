@@ -144,6 +144,39 @@ def test_dot_commands_and_ready_queries_are_lines_of_a_script(ask, place):
     assert "session_bars: " not in out
 
 
+def test_texts_go_through_as_they_are(ask, place):
+    text = "a\r\nb\rc\x0bd\x0ce\x1cf\x85g\u2028h\u2029i\u00a0j"
+    source = ["--catalog", place / "catalog", "--format", "json"]
+    assert json.loads(ask(f"SELECT '{text}' AS x", *source).stdout) == [{"x": text}]
+    assert json.loads(ask(*source, stdin=f"SELECT '{text}' AS x;".encode()).stdout) == [{"x": text}]
+
+
+@pytest.mark.parametrize(
+    ("date", "nearest"), [("2025-06-28", "2025-07-01"), ("2030-01-01", "2025-07-02"), ("2025-07-02", None)]
+)
+def test_a_session_that_is_not_stored_is_told_with_the_nearest(ask, place, date, nearest):
+    result = ask("SELECT 1", "--catalog", place / "catalog", "--session", date, code=int(nearest is not None))
+    assert nearest is None or result.stderr.splitlines()[0].endswith(f"the nearest: {nearest}")
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet", "arrow"])
+def test_whoever_reads_on_may_stop(place, form):
+    """Many rows into a pipe that is closed at its first bytes: no word of an error."""
+    query = "SELECT a.symbol, b.close FROM bars a CROSS JOIN range(200) t(i) JOIN bars b USING (symbol, timestamp)"
+    words = [sys.executable, "-m", "mismartera", "sql", query, "--catalog", str(place / "catalog"), "--format", form]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.read(1)
+        process.stdout.close()
+        told = process.stderr.read()
+    assert (told, process.returncode) in {(b"", 1), (b"", 0)}
+
+
+def test_numbers_of_any_size_are_short_in_a_table(ask, place):
+    query = "SELECT 1e300::DOUBLE AS a, -2.5e16::DOUBLE AS b, 123456789012345.5::DOUBLE AS c, 'inf'::DOUBLE AS d"
+    out = ask(query, "--catalog", place / "catalog").stdout
+    assert out.splitlines()[2].split() == ["1e+300", "-2.5e+16", "123,456,789,012,345.5", "inf"]
+
+
 def test_a_script_stops_at_its_first_error(ask, place):
     result = ask("--catalog", place / "catalog", stdin="SELECT 1 AS one;\n.schema brs\nSELECT 2 AS two;", code=1)
     assert "one" in result.stdout
@@ -205,6 +238,11 @@ def test_tables_and_examples_are_told(ask):
             "error: the query reached its memory",
         ),
         (["SELECT * FROM range(5)", "--max-rows", "4"], 1, "error: the answer has more than 4 rows"),
+        (
+            ["SELECT 1", "--session", "2025-06-28"],
+            1,
+            "error: session 2025-06-28 (Saturday): expected one that is stored",
+        ),
         (["SELECT 1", "--memory-limit", "much"], 1, "error: limits of a query"),
         ([""], 2, "error: no query"),
         (["SELECT 1", "--exports", "nowhere"], 1, "error: nowhere: does not exist"),

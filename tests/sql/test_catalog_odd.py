@@ -135,7 +135,7 @@ def test_folders_alone_are_empty_tables(tmp_path, kind):
     assert not any(answers(tmp_path).values())
 
 
-@pytest.fixture(params=["damaged", "empty", "lacking", "no timestamp"])
+@pytest.fixture(params=["damaged", "empty", "lacking", "timestamp", "symbol"])
 def spoilt(request, whole):
     """The first file of its glob, of which a query needs nothing that asks for another date or interval."""
     path = partition(whole, "bars/interval=1m", FIRST) / "part-0.parquet"
@@ -150,8 +150,8 @@ def spoilt(request, whole):
         case "lacking":
             pq.write_table(table.drop_columns(["volume", "high"]), path)
             return whole, "it lacks high, volume"
-    pq.write_table(table.drop_columns(["timestamp"]), path)
-    return whole, "it lacks timestamp"
+    pq.write_table(table.drop_columns([request.param]), path)
+    return whole, f"it lacks {request.param}"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 from mismartera.engine.session.session_data import SessionData
@@ -29,6 +30,19 @@ def session():
         ("SELECT symbl FROM bars", "column 'symbl' does not exist; did you mean 'symbol'"),
         ("SELECT b.clse FROM bars b", "column 'clse' does not exist; did you mean 'close'"),
         ("SELECT qality FROM quality", "did you mean 'quality'"),
+        ("SELECT 1 FROM bars JOIN gaps USING (symbo)", "column 'symbo' does not exist; did you mean 'symbol'"),
+        ("UNPIVOT quotes ON bidd, ask INTO NAME n VALUE v", "column 'bidd' does not exist; did you mean 'bid'"),
+        ("SELECT * EXCLUDE (clse) FROM bars", "column 'clse' does not exist; did you mean 'close'"),
+        ("SELECT * REPLACE (1 AS clse) FROM bars", "column 'clse' does not exist; did you mean 'close'"),
+        (
+            "SELECT b.clse, (SELECT 1) FROM bars AS b, gaps",
+            r"did you mean 'close'\? \(available: available_at, close, gen",
+        ),
+        (
+            "WITH x AS (SELECT close AS my_close FROM bars) SELECT my_clos FROM x",
+            r"column 'my_clos' does not exist; did you mean 'my_close'\? \(available: my_close\)",
+        ),
+        ("SELECT opn FROM (SELECT close FROM bars)", r"column 'opn' does not exist \(available: close\)"),
     ],
 )
 def test_a_typo_names_the_nearest(session, query, message):
@@ -122,6 +136,32 @@ def test_messages_are_a_line_without_advice_nobody_can_follow(session, query, me
 
 
 @pytest.mark.parametrize(
+    ("query", "helps"),
+    [
+        ("SELECT lower(1, 2) FROM bars", True),
+        ("SELECT x.opn FROM (SELECT close FROM bars) AS x", True),
+        ("SELECT 'x'::INTEGER", False),
+        ("SELECT 1 // 0", False),
+        ("SELEC 1", False),
+    ],
+)
+def test_the_columns_are_named_as_help_only_where_they_are(session, query, helps):
+    with pytest.raises(QueryError) as caught:
+        session.query(query)
+    assert (caught.value.hint is not None) is helps
+
+
+def test_a_limit_reached_before_the_query_is_run_is_told_as_such(session, monkeypatch):
+    def check(*_):
+        raise duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block of size 4.0 KiB")
+
+    monkeypatch.setattr("mismartera.sql.session.check", check)
+    with pytest.raises(QueryStoppedError, match="its memory limit of 1GB") as caught:
+        session.query("SELECT 1")
+    assert caught.value.hint.endswith("--memory-limit")
+
+
+@pytest.mark.parametrize(
     ("query", "message"),
     [
         ("SHOW VARIABLES", "^SHOW VARIABLES is refused: of the database only its tables"),
@@ -185,9 +225,9 @@ def test_limits_that_make_no_sense_are_refused(limits, message):
 def test_options_that_make_no_sense_are_refused(options, tmp_path):
     from click.testing import CliRunner
 
-    from mismartera.cli.sql import sql_command
+    from mismartera.cli.main import cli
 
-    told = CliRunner().invoke(sql_command, ["SELECT 1", "--catalog", str(tmp_path), *options])
+    told = CliRunner().invoke(cli, ["sql", "SELECT 1", "--catalog", str(tmp_path), *options])
     assert told.exit_code != 0
     assert options[1] in (told.output + str(told.exception))
 

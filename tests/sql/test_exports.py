@@ -6,9 +6,12 @@ import json
 import shutil
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.ipc
 import pytest
 from polars.testing import assert_frame_equal
 
+from mismartera.engine.export.table_schemas import TABLES as EXPORT_TABLES
 from mismartera.sql.catalog import open_catalog
 from mismartera.sql.errors import ExportsError
 from mismartera.sql.exports import open_exports
@@ -107,6 +110,25 @@ def test_the_exports_table_lists_the_files(run):
     assert [row["rows"] for row in found] == [entry["rows"] for entry in log]
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_exports_outside_of_the_chain_have_their_rows_too(run, tmp_path, form):
+    """The second of the mixed chain is complete: the first is not needed for what is shown after it."""
+    run_exports = [run.exports / "mixed", run.exports / f"complete.{form}"]
+    with open_exports(run_exports, consumer="mixed") as session:
+        query = "SELECT consumer, sequence, rows FROM exports ORDER BY consumer = 'mixed', sequence"
+        found = [tuple(row.values()) for row in session.query(query).to_pylist()]
+    log = {(entry["consumer"], entry["sequence"]): entry["rows"] for entry in run.system.export_log.entries()}
+    wanted = [(f"all_{form}", 1), *(("mixed", number) for number in run.states)]
+    assert found == [(*one, log[one]) for one in wanted]
+
+
+def test_as_of_lists_the_exports_there_were_then(run):
+    paths = [run.exports / "mixed", run.exports / "json", run.exports / "complete.json"]
+    with open_exports(paths, consumer="mixed", as_of=3) as session:
+        found = session.query("SELECT consumer, sequence FROM exports ORDER BY ALL").to_pylist()
+    assert found == [{"consumer": name, "sequence": number} for name in ("json", "mixed") for number in (1, 2, 3)]
+
+
 def test_parquet_is_scanned_in_place(run):
     with open_exports([run.exports / "complete.parquet"]) as session:
         plan = session.query("EXPLAIN SELECT sum(volume) FROM session_bars").column("explain_value")[0].as_py()
@@ -142,11 +164,24 @@ def test_a_chain_without_its_start_says_so(run, tmp_path):
         open_exports([folder])
 
 
+@pytest.mark.parametrize("chain", ["json", "parquet", "arrow"])
+def test_a_delta_of_another_run_is_named(run, chain, tmp_path):
+    folder = copied(run, chain, tmp_path)
+    place = folder / f"002.{chain}"
+    place = place if place.is_file() else place / "metadata.json"
+    document = json.loads(place.read_bytes())
+    document["performance_metrics"]["run_id"] = "0" * 32
+    place.write_text(json.dumps(document))
+    with pytest.raises(ExportsError, match=rf"002\.{chain}: export 2 is of run 0{{32}}, and .*001\.{chain} before it"):
+        open_exports([folder])
+
+
 def test_a_delta_whose_rows_were_changed_is_named(run, tmp_path):
     folder = copied(run, "json", tmp_path)
     document = json.loads((folder / "002.json").read_bytes())
     section = document["session_data"]["symbols"]["AAPL"]["session"]["data"]["1m"]
     section["data"].pop()
+    section["count"] -= 1
     (folder / "002.json").write_text(json.dumps(document))
     last = len(run.states)
     told = rf"00{last}\.json: AAPL 1m has \d+ bars after export {last}, which says \d+"
@@ -233,6 +268,64 @@ def test_a_truncated_export_is_named(run, tmp_path):
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ExportsError, match=r"cut\.json: not a whole JSON export"):
         open_exports([tmp_path])
+
+
+def test_an_export_with_fewer_rows_than_it_counts_is_named(run, tmp_path):
+    document = json.loads((run.exports / "complete.json").read_bytes())
+    section = document["session_data"]["symbols"]["ZED"]["session"]["data"]["1m"]
+    del section["data"][5:11]
+    rows, file = len(section["data"]), tmp_path / "short.json"
+    file.write_text(json.dumps(document))
+    with pytest.raises(
+        ExportsError, match=rf"short\.json: session 1m of ZED has {rows} rows, .* says {rows + 6}"
+    ) as caught:
+        open_exports([file])
+    assert caught.value.path == file
+    section["count"] -= 6
+    file.write_text(json.dumps(document))
+    told = rf"short\.json: ZED 1m has {rows} bars after export 1, which says {rows + 6}: it is damaged"
+    with pytest.raises(ExportsError, match=told):
+        open_exports([file])
+
+
+@pytest.mark.parametrize("form", ["json.gz", "json.zst"])
+def test_a_compressed_export_that_is_damaged_is_named(run, tmp_path, form):
+    pytest.importorskip("zstandard")
+    file = tmp_path / f"x.{form}"
+    run.system.export_status(file, consumer="all_json")
+    whole = file.read_bytes()
+    for damaged in (b"\x1f\x8b" + whole[:-1], whole[: len(whole) // 2] + b"?" * (len(whole) // 2)):
+        file.write_bytes(damaged)
+        with pytest.raises(ExportsError, match=rf"x\.{form}: ") as caught:
+            open_exports([file])
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", EXPORT_TABLES)
+@pytest.mark.parametrize(("form", "suffix"), [("arrow", "arrows"), ("parquet", "parquet")])
+def test_a_folder_that_lacks_a_table_is_told_by_the_file(run, tmp_path, form, suffix, name):
+    folder = copied(run, f"complete.{form}", tmp_path)
+    (folder / f"{name}.{suffix}").unlink()
+    with pytest.raises(ExportsError, match=rf"complete\.{form}/{name}\.{suffix}: missing") as caught:
+        open_exports([folder])
+    assert caught.value.path == folder / f"{name}.{suffix}"
+
+
+def test_an_arrow_table_of_other_rows_than_told_is_named(run, tmp_path):
+    folder = copied(run, "complete.arrow", tmp_path)
+    with pa.ipc.new_stream(folder / "gaps.arrows", EXPORT_TABLES["gaps"]) as stream:
+        stream.write_table(EXPORT_TABLES["gaps"].empty_table())
+    with pytest.raises(ExportsError, match=r"gaps\.arrows: 0 rows, and metadata\.json says \d+"):
+        open_exports([folder])
+
+
+def test_a_file_within_an_export_is_told_with_its_folder(run):
+    file = run.exports / "complete.parquet" / "session_bars.parquet"
+    with pytest.raises(ExportsError, match=r"session_bars\.parquet: no export: expected \.json") as caught:
+        open_exports([file])
+    assert caught.value.hint == f"name the folder it is a part of: {file.parent}"
+    with pytest.raises(ExportsError, match=r"test_exports\.py: no export: expected \.json"):
+        open_exports([__file__])
 
 
 def test_nothing_to_open_is_told(tmp_path):

@@ -23,6 +23,7 @@ from mismartera.sql.script import is_whole, split_script
         ("SELECT 1;\n.tables", True),
         ("SELECT 1", False),
         ("SELECT 1 -- ;", False),
+        ("SELECT 1 -- one\r;", True),
         ("SELECT ';", False),
         ("SELECT 'it''s;'", False),
         ('SELECT ";', False),
@@ -33,6 +34,10 @@ from mismartera.sql.script import is_whole, split_script
 )
 def test_a_statement_ends_with_its_semicolon(text, whole):
     assert is_whole(text) is whole
+
+
+ENDS = ["\r\n", *"\r\x0b\x0c\x1c\x85\u2028\u2029"]
+"""What may pass for the end of a line."""
 
 
 @pytest.mark.parametrize(
@@ -48,6 +53,8 @@ def test_a_statement_ends_with_its_semicolon(text, whole):
         ("/*\n.help\n*/ SELECT 1", ["SELECT 1"]),
         ("SELECT [1, 2]\n.list_sum()", ["SELECT [1, 2]\n.list_sum()"]),
         ("SELECT\n@ -5 AS five", ["SELECT\n@ -5 AS five"]),
+        (".tables\r\nSELECT 1;\r\n@one\r\n", [".tables", "SELECT 1", "@one"]),
+        *((f"SELECT 'a{end}.help{end}b'", [f"SELECT 'a{end}.help{end}b'"]) for end in ENDS),
     ],
 )
 def test_a_script_is_split(text, pieces):

@@ -73,6 +73,17 @@ def test_every_column_is_documented_with_its_unit():
                 assert column.unit, f"{table.name}.{column.name} has no unit"
 
 
+def test_what_exports_took_is_documented_as_null_in_files(run):
+    timings = [column for column in TABLES["exports"].columns if column.name.endswith("_us")]
+    assert all("files do not tell: NULL" in column.description for column in timings)
+    told = ", ".join(f"count({column.name}) AS {column.name}" for column in timings)
+    with open_exports([run.exports / "json"]) as files:
+        assert set(files.query(f"SELECT {told} FROM exports").to_pylist()[0].values()) == {0}
+        sizes = files.query(example("export_latency").text).to_pylist()[0]
+    assert sizes["bytes"] == sum(file.stat().st_size for file in (run.exports / "json").iterdir())
+    assert sizes["rows"] > 0
+
+
 def test_show_tables_lists_the_documented_ones(session):
     assert session.query("SHOW TABLES").column("name").to_pylist() == list(TABLES)
 

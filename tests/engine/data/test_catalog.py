@@ -194,6 +194,7 @@ def test_the_span_of_a_partition_is_in_its_footer_or_its_rows(catalog, options):
         (lambda path: path.write_bytes(path.read_bytes()[:-100]), "not a whole Parquet file"),
         (lambda path: path.write_bytes(b""), "not a whole Parquet file"),
         (lambda path: pq.write_table(pa.table({"symbol": ["A"]}), path), "it lacks timestamp, open"),
+        (lambda path: pl.read_parquet(path).drop("symbol").write_parquet(path), "it lacks symbol"),
         (
             lambda path: pl.read_parquet(path).with_columns(open=pl.lit("x")).write_parquet(path),
             "open is .*, not double",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TypeVar
@@ -22,18 +23,23 @@ def interruptible(job: Callable[[], T], stop: Callable[[], object]) -> T:
     """
     if threading.current_thread() is not threading.main_thread():
         return job()
-    future: Future[T] = Future()
-    threading.Thread(target=_perform, args=(future, job), name="query", daemon=True).start()
+    outcome: Future[T] = Future()
+    ended = threading.Event()
+    threading.Thread(target=_perform, args=(job, outcome, ended), name="query", daemon=True).start()
     try:
-        return future.result()
+        ended.wait()
     except KeyboardInterrupt:
         stop()
-        future.exception()  # waits for its end; Ctrl-C again leaves it behind
+        ended.wait()  # Ctrl-C again leaves it behind
         raise
+    return outcome.result()
 
 
-def _perform(future: Future[T], job: Callable[[], T]) -> None:
+def _perform(job: Callable[[], T], outcome: Future[T], ended: threading.Event) -> None:
     try:
-        future.set_result(job())
-    except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
-        future.set_exception(error)
+        outcome.set_result(job())
+    except BaseException as error:  # noqa: BLE001 - raised where the outcome is asked for
+        traceback.clear_frames(error.__traceback__)  # what the job held is let go before it counts as ended
+        outcome.set_exception(error)
+    finally:
+        ended.set()

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
+_AGAIN_S = 0.01
 
 
 def interruptible(job: Callable[[], T], stop: Callable[[], object]) -> T:
@@ -25,19 +26,21 @@ def interruptible(job: Callable[[], T], stop: Callable[[], object]) -> T:
         return job()
     outcome: Future[T] = Future()
     ended = threading.Event()
-    threading.Thread(target=_perform, args=(job, outcome, ended), name="query", daemon=True).start()
+    thread = threading.Thread(target=_perform, args=(job, outcome, ended), name="query", daemon=True)
     try:
+        thread.start()
         ended.wait()
     except KeyboardInterrupt:
-        stop()
-        ended.wait()  # Ctrl-C again leaves it behind
+        while not outcome.cancel() and not ended.wait(_AGAIN_S):  # Ctrl-C again leaves it behind
+            stop()  # more than once: it may not have begun yet what is to be stopped
         raise
     return outcome.result()
 
 
 def _perform(job: Callable[[], T], outcome: Future[T], ended: threading.Event) -> None:
     try:
-        outcome.set_result(job())
+        if outcome.set_running_or_notify_cancel():
+            outcome.set_result(job())
     except BaseException as error:  # noqa: BLE001 - raised where the outcome is asked for
         traceback.clear_frames(error.__traceback__)  # what the job held is let go before it counts as ended
         outcome.set_exception(error)

@@ -71,8 +71,9 @@ def _gathers(column: Mapping[str, Any]) -> bool:
 
 
 def _ordered(statement: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield what the answer is ordered by, unless it is a plain column."""
+    """Yield what the answer is ordered by, unless it is a plain column, and what makes its rows distinct."""
     for modifier in statement.get("modifiers", []):
+        yield modifier.get("distinct_on_targets", [])
         for order in modifier.get("orders", []):
             if order["expression"].get("class") != "COLUMN_REF":
                 yield order["expression"]

@@ -38,8 +38,9 @@ _REWORDED = [
         re.compile(r"Deprecated lambda arrow .*"),
         "the arrow of a lambda is refused: write lambda x: x + 1, not x -> x + 1",
     ),
-    (re.compile(r", but it exists in the (\w+) extension\."), ": it is of the extension \\1, and none is loaded here"),
 ]
+
+_LONGEST = 1_000
 
 
 def one_line(error: Exception) -> str:
@@ -60,7 +61,8 @@ def one_line(error: Exception) -> str:
     told = _without_advice(" ".join(lines))
     for pattern, words in _REWORDED:
         told = pattern.sub(words, told)
-    return f"{told} in: {near}" if near else told
+    told = f"{told} in: {near}" if near else told
+    return told if len(told) <= _LONGEST else f"{told[:_LONGEST]}…"
 
 
 def unknown_column(error: Exception, query: str, tables: Collection[str]) -> UnknownNameError | None:

@@ -12,25 +12,25 @@ import orjson
 
 from mismartera.schemas.errors import UnknownNameError
 
-from .errors import QueryError, QueryRefusedError
+from .errors import QueryRefusedError
 from .functions import (
     ALLOWED,
     GROWING,
+    LENGTHENING,
+    LISTING,
     LONGEST_REPLACEMENT,
     MOST_GROWTH,
     REPLACING,
     REPLACING_GROWTH,
-    SIZED_TYPES,
     TABLE_FUNCTIONS,
+    TEXTS,
+    TYPES,
     check_arguments,
 )
 from .gathering import GATHERING, check_gathering
 from .planning import check_planning
 from .syntax import EXPRESSIONS, PARTS, literal, nodes_of
 from .tables import TABLES
-
-LONGEST_QUERY = 20_000
-"""Characters; deep nesting makes parsing cost the square of the length."""
 
 PRIVATE_PREFIX = "__"
 """Names of relations below the views begin so; they hold rows that are not visible yet, and no query may name one."""
@@ -137,13 +137,15 @@ def _check_tree(text: str, tree: Any) -> Query:
             _check_show(node)
         elif kind in ("PARAMETER", "VALUE_PARAMETER"):
             raise QueryRefusedError("parameters such as ? and $1 have no values here: write the values out")
-        elif kind == "TYPE" and str(node.get("type_name", "")).lower() in SIZED_TYPES:
+        elif kind == "TYPE" and str(node.get("type_name", "")).lower() not in TYPES:
             raise QueryRefusedError(
-                f"type {str(node['type_name']).upper()} is refused: one value of it may be of any size; a list is "
-                "written without its length, such as INTEGER[]"
+                f"type {str(node['type_name']).upper()} is refused: expected one of the usual ones, such as DOUBLE; a "
+                "list is written without its length, such as INTEGER[]"
             )
         elif kind == "LAMBDA" and node.get("syntax_type") == "LAMBDA_KEYWORD":
             _check_lambda(node)
+        elif node.get("class") == "CAST":
+            growth += REPLACING_GROWTH * _lists_as_text(node)
         if "function_name" in node and not node.get("is_table_function"):
             growth += _check_function(node)
     if growth and recursive:
@@ -230,6 +232,8 @@ def _check_function(node: Mapping[str, Any]) -> int:
     open_ended: int = sum(argument.get("class") != "CONSTANT" for argument in arguments)
     if name in GROWING:
         return max(open_ended - 1, 0)
+    if name in LENGTHENING:
+        return REPLACING_GROWTH
     if name in REPLACING:
         _check_replacement(name, arguments[1:])
         return REPLACING_GROWTH if _lengthens(name, arguments[1:]) else 1
@@ -262,10 +266,18 @@ def _lengthens(name: str, texts: list[dict[str, Any]]) -> bool:
     return len(new) > (len(old) if name == "replace" else 0)
 
 
+def _lists_as_text(cast: Mapping[str, Any]) -> bool:
+    """Return whether a cast writes a list out that a function made."""
+    names = {str(node.get("function_name", "")).lower() for node in nodes_of(cast)}
+    return bool(names & LISTING) and str((cast.get("type_expr") or {}).get("type_name", "")).lower() in TEXTS
+
+
 def _check_lambda(node: Mapping[str, Any]) -> None:
     """Refuse a lambda that names more than its parameters: a list for each element of a list grows as the square."""
     own = {str(one["column_names"][0]).lower() for one in nodes_of(node["lhs"]) if "column_names" in one}
     for inner in nodes_of(node["expr"], besides="LAMBDA"):  # one within it is checked by itself
+        if len(literal(inner) or "") > LONGEST_REPLACEMENT:
+            raise QueryRefusedError(f"a lambda's texts may have {LONGEST_REPLACEMENT} characters at most")
         named = [str(part).lower() for part in inner.get("column_names", [])]
         if (named and named[0] not in own) or inner.get("class") in ("STAR", "POSITIONAL_REFERENCE", "SUBQUERY"):
             told = ".".join(named) or "more"
@@ -273,10 +285,3 @@ def _check_lambda(node: Mapping[str, Any]) -> None:
                 f"the lambda may name only its own parameter, not {told}",
                 hint="unnest the list in FROM instead: it is joined row by row, within the limits",
             )
-
-
-def too_long(text: str) -> QueryError | None:
-    """Return the error for a text that is too long to be looked at, else None."""
-    if len(text) <= LONGEST_QUERY:
-        return None
-    return QueryRefusedError(f"the query has {len(text):,} characters: at most {LONGEST_QUERY:,} are allowed")

@@ -37,8 +37,8 @@ class Limits:
     Attributes
     ----------
     memory : str
-        What DuckDB may hold for all queries of a database together, such as ``"1GB"``. Memory of the tables is not
-        counted: they are read where they lie.
+        What DuckDB may hold for all queries of a database together, and one answer besides, such as ``"1GB"``. Memory
+        of the tables is not counted: they are read where they lie.
     timeout_s : float
         Seconds until a query is stopped; 0 for none.
     rows : int
@@ -51,6 +51,12 @@ class Limits:
     timeout_s: float = 30.0
     rows: int = 5_000_000
     threads: int = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """The limit of memory in bytes."""
+        number, unit = re.fullmatch(r"([\d.]+) ?(\w+)", self.memory).groups()  # type: ignore[union-attr]
+        return int(float(number) * (1024 if "i" in unit.lower() else 1000) ** ("BKMGT".index(unit[0].upper())))
 
     def __post_init__(self) -> None:
         if not _SIZE.fullmatch(self.memory) or not re.search("[1-9]", self.memory):

@@ -14,12 +14,13 @@ from mismartera.schemas.errors import MismarteraError, StateError
 from .errors import QueryError, QueryStoppedError
 from .interruptible import interruptible
 from .messages import one_line, unknown_column
-from .policy import Query, check, too_long
+from .policy import Query, check
 from .safe import Database, Limits
+from .shape import check_shape
 from .tables import TABLES
 from .views import Sources, create_view, set_variables
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 8_192  # one of wide rows is held before its size is looked at
 
 
 class SqlSession:
@@ -129,8 +130,7 @@ class SqlSession:
         return self._connection
 
     def _checked(self, connection: duckdb.DuckDBPyConnection, text: str) -> Query:
-        if (problem := too_long(text)) is not None:
-            raise problem
+        check_shape(text)
         try:
             kinds = [_kind(statement) for statement in connection.extract_statements(text)]
             return check(text, kinds, lambda select: _serialised(connection, select))
@@ -153,9 +153,15 @@ class SqlSession:
         if relation is None:
             raise QueryError("the statement gives no answer: expected a SELECT")
         reader: pa.RecordBatchReader = relation.to_arrow_reader(_BATCH_ROWS)
-        batches, rows = [], 0
+        batches, rows, size = [], 0, 0
         for batch in reader:
-            rows += batch.num_rows
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if size > self._limits.memory_bytes:
+                reader.close()
+                raise QueryStoppedError(
+                    f"the answer reached the memory limit of {self._limits.memory} and was stopped",
+                    hint="aggregate, filter or add LIMIT; --memory-limit allows more",
+                )
             if most and rows > most:
                 reader.close()
                 raise QueryStoppedError(
@@ -194,8 +200,7 @@ def split_statements(text: str) -> list[str]:
     QueryError
         If the text is no SQL.
     """
-    if (problem := too_long(text)) is not None:
-        raise problem
+    check_shape(text)
     try:
         found = duckdb.extract_statements(text)
     except duckdb.Error as error:

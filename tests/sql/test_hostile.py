@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from mismartera.schemas.errors import MismarteraError, UnknownNameError
 from mismartera.sql.catalog import open_catalog
 from mismartera.sql.errors import QueryError, QueryRefusedError, QueryStoppedError
+from mismartera.sql.functions import ALLOWED, COPYING
 from mismartera.sql.live import LiveSql
 from mismartera.sql.safe import Limits
+from mismartera.sql.session import split_statements
 
 WRITES = """
 COPY bars TO '{place}'
@@ -167,6 +171,14 @@ DESCRIBE SELECT getenv('HOME')
 SUMMARIZE SELECT getenv('HOME')
 EXPLAIN SELECT * FROM read_text('/etc/passwd')
 EXPLAIN ANALYZE SELECT count(*) FROM bars
+SELECT '[1]'::JSON::VARIANT::VARCHAR
+SELECT 'POINT (1 1)'::GEOMETRY
+SELECT bin(bin(symbol)) FROM bars
+SELECT regexp_escape(regexp_escape(symbol)) FROM bars
+SELECT split(split(symbol, '')::VARCHAR, '')::VARCHAR FROM bars
+SELECT list_transform(split(symbol, ''), lambda z: '{long}') FROM bars
+SELECT regexp_extract(symbol, '(a)', split('a,b', ',')) FROM bars
+SELECT DISTINCT ON (l || l) string_agg(symbol, ',') AS l FROM bars
 SELECT list(close) OVER () FROM bars
 SELECT string_agg(symbol, ',') || 'x' FROM bars
 SELECT len(list(close)) FROM bars
@@ -198,6 +210,7 @@ ENDLESS = [
     "SELECT count(DISTINCT hash(i)) FROM range(10000000000) t(i)",
     "SELECT * FROM range(1000000000) t(i) ORDER BY hash(i)",
     "SELECT * FROM range(1000000000)",
+    "SELECT concat(range::VARCHAR, '" + "x" * 18_000 + "') FROM range(5000000)",
     "SELECT list(i) FROM range(1000000000000) t(i)",
     "SELECT string_agg(symbol, 'some longer text between') FROM bars, range(1000000)",
     "SELECT array_agg(i ORDER BY hash(i)) FROM range(1000000000000) t(i) GROUP BY i % 1000",
@@ -228,7 +241,14 @@ def test_what_would_write_is_refused_and_writes_nothing(session, query, tmp_path
 def test_what_would_read_elsewhere_is_refused(session, query, run):
     place = run.exports / "complete.parquet" / "session_bars.parquet"
     with pytest.raises((QueryRefusedError, UnknownNameError)):
-        session.query(query.format(place=place, quantiles=", ".join(["0.5"] * 101)))
+        session.query(query.format(place=place, quantiles=", ".join(["0.5"] * 101), long="y" * 101))
+
+
+def nested(form, inner, times):
+    """Return `form` of `form` of … of `inner`."""
+    for _ in range(times):
+        inner = form.format(inner)
+    return inner
 
 
 def doubled(first, step, last, times):
@@ -250,12 +270,55 @@ def doubled(first, step, last, times):
         "SELECT * FROM bars PIVOT (sum(close) FOR symbol IN ({0}) interval IN ({0}))".format(
             ", ".join(f"'{n}'" for n in range(300))
         ),
+        "SELECT " + nested("nullif({}, 1)", "close", 25) + " FROM bars",
+        "SELECT close AS x0" + "".join(f", fmod(x{n}, 2) AS x{n + 1}" for n in range(25)) + " FROM bars",
+        doubled("SELECT close AS x FROM bars", "(SELECT nullif(x, 1) AS x FROM {})", "FROM {} WHERE x > 2", 25),
+        doubled(
+            "SELECT close AS x FROM bars",
+            "(SELECT CASE WHEN x IS NULL THEN 0 ELSE x END AS x FROM {})",
+            "FROM {} WHERE x > 2",
+            20,
+        ),
+        doubled("SELECT 1 AS a, 2 AS b", "(SELECT {0} AS a, {0} AS b FROM {0})", "FROM {}", 22),
+        doubled("FROM bars", "(SELECT *, * FROM {})", "SELECT COLUMNS(*) IN (1" + ", 1" * 2_000 + ") FROM {}", 5),
+        doubled("FROM bars", "(SELECT *, * FROM {})", "FROM {} WHERE COLUMNS(*) IN (1" + ", 1" * 2_000 + ")", 5),
     ],
-    ids=["aliases", "lists", "unions", "stars", "joins", "subqueries", "tables", "pivot"],
+    ids=[
+        *("aliases", "lists", "unions", "stars", "joins", "subqueries", "tables", "pivot", "macros", "aliased macros"),
+        *("macros below", "cases below", "rows", "columns", "columns in where"),
+    ],
 )
 def test_what_would_be_planned_for_hours_is_refused(session, query):
     with pytest.raises(QueryRefusedError, match=r"expected|more than"):
         session.query(query)
+
+
+WHENS = "WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT " + "(" * 6_000,
+        "SELECT * FROM " + "(" * 1_000 + "bars" + ")" * 1_000,
+        "WITH a AS (" * 1_500,
+        "SELECT " + nested("CASE {} " + WHENS, "volume", 16) + " FROM bars",
+        "SELECT " + nested("CASE ({}) " + WHENS, "volume", 16) + " FROM bars",
+        "SELECT " + nested("CASE CASE WHEN true THEN {} END " + WHENS, "volume", 16) + " FROM bars",
+        "SELECT sum(1) OVER w"
+        + ", sum(1) OVER w" * 600
+        + " FROM bars WINDOW w AS (PARTITION BY 1"
+        + ", 1" * 2_000
+        + ")",
+        "SELECT '\ud800'",
+    ],
+    ids=["open", "from", "with", "case", "bracketed", "searched", "windows", "surrogate"],
+)
+def test_what_would_be_parsed_for_hours_is_refused(session, query):
+    with pytest.raises(QueryRefusedError, match=r"expected|no text"):
+        session.query(query)
+    with pytest.raises(QueryRefusedError, match=r"expected|no text"):
+        split_statements(query)
 
 
 @pytest.mark.parametrize("query", ENDLESS)
@@ -371,3 +434,19 @@ def test_no_query_changes_the_engine_s_rows(run, tight):
             with pytest.raises(MismarteraError):
                 session.query(query.format(place=os.devnull))
     assert before == {kind: log.segments[0].batch.to_pydict() for kind, log in snapshot.logs.items() if kind == "1h"}
+
+
+def test_macros_that_write_an_argument_twice_are_known():
+    """A new DuckDB may bring more of them: one within another doubles what is planned."""
+    with duckdb.connect() as connection:
+        macros = connection.execute(
+            "SELECT function_name, parameters, macro_definition FROM duckdb_functions() WHERE function_type = 'macro'"
+        ).fetchall()
+    twice = {
+        name
+        for name, parameters, definition in macros
+        if name in ALLOWED
+        and any(len(re.findall(rf"\b{re.escape(parameter)}\b", definition)) > 1 for parameter in parameters)
+    }
+    assert twice
+    assert twice <= COPYING

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from mismartera.schemas.errors import UnknownNameError
 
 from .answers import FORMATS, plot_answer, write_answer
 from .console import catalog_option, say, table
+from .interruptible import interruptible
 
 if TYPE_CHECKING:
     from mismartera.sql.safe import Limits
@@ -273,7 +275,7 @@ def _answer_all(session: SqlSession, text: str, form: str, output: Path | None, 
             if not run_command(piece):
                 return
             continue
-        answer = session.query(expand(piece))
+        answer = interruptible(partial(session.query, expand(piece)), session.interrupt)
         if plot is not None:
             plot_answer(answer, plot)
         else:

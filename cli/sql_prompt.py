@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mismartera.schemas.errors import MismarteraError
 
 from .answers import show_answer
 from .console import say
+from .interruptible import interruptible
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -60,7 +62,8 @@ class Prompt:
         try:
             for piece in split_script(text):
                 if not piece.startswith("."):
-                    show_answer(self._session.query(expand(piece)))
+                    query = partial(self._session.query, expand(piece))
+                    show_answer(interruptible(query, self._session.interrupt))
                 elif not run_command(piece):
                     return False
         except MismarteraError as error:

@@ -12,7 +12,6 @@ import pyarrow as pa
 from mismartera.schemas.errors import MismarteraError, StateError
 
 from .errors import QueryError, QueryStoppedError
-from .interruptible import interruptible
 from .messages import one_line, unknown_column
 from .policy import Query, check
 from .safe import Database, Limits
@@ -101,11 +100,20 @@ class SqlSession:
             return _documentation()
         try:
             self.prepare(query.tables)
-            return interruptible(lambda: self._fetch(connection, query), connection.interrupt)
+            return self._fetch(connection, query)
         except MismarteraError:
             raise  # it says already what is wrong, such as a file of the catalog
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise self._translated(error, query) from error
+        except RuntimeError as error:
+            if str(error) != "Query interrupted":
+                raise
+            raise KeyboardInterrupt from error  # as which DuckDB saw it; it comes by itself, though not at once
+
+    def interrupt(self) -> None:
+        """Stop the query that another thread waits for, at once."""
+        if self._connection is not None:
+            self._connection.interrupt()
 
     def prepare(self, tables: Iterable[str] = TABLES) -> None:
         """Make tables ready, by default all; a query does so itself for those it names."""

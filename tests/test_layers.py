@@ -22,7 +22,7 @@ RULES = {
     "import click": ("cli/",),
     "import rich": ("cli/",),
     "print": ("cli/",),
-    "start a thread": ("engine/threads/", "engine/system/", "sql/interruptible.py"),
+    "start a thread": ("engine/threads/", "engine/system/", "cli/interruptible.py"),
 }
 
 

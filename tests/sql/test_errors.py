@@ -297,3 +297,14 @@ def test_statements_are_split():
     assert split_statements(" ") == []
     with pytest.raises(QueryError, match="syntax"):
         split_statements("nonsense;")
+
+
+def test_an_interrupt_that_duckdb_saw_is_an_interrupt(session, monkeypatch):
+    def interrupted(*_):
+        raise RuntimeError("Query interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_fetch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            session.query("SELECT 1")
+    assert session.query("SELECT 1 AS n").to_pylist() == [{"n": 1}]

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from mismartera.sql.interruptible import interruptible
+from mismartera.cli.interruptible import interruptible
 from mismartera.sql.safe import Database, Limits
 from mismartera.sql.session import SqlSession
 
@@ -29,7 +29,8 @@ def test_an_interrupt_stops_the_query_and_not_the_session():
         with ThreadPoolExecutor(1) as pool:
             pool.submit(interrupt)
             with pytest.raises(KeyboardInterrupt):
-                session.query(ENDLESS)  # without a limit of time: it would never end by itself
+                # without a limit of time: it would never end by itself
+                interruptible(lambda: session.query(ENDLESS), session.interrupt)
         session._fetch = fetch
         assert session.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
 

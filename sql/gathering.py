@@ -1,7 +1,7 @@
 """Aggregates that gather the rows of a group into one text or list, and where a query may use them.
 
 What they hold while they gather counts to the limit of memory. What comes of it does not: beside 2,048 other rows it
-would be copied into each. So it may only be a column of the answer, and nothing else may be made of it.
+would be copied into each. So it may only be a column of the answer, and nothing but its order or length be made of it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,9 @@ from .errors import QueryRefusedError
 from .syntax import nodes_of
 
 GATHERING = frozenset(["array_agg", "group_concat", "list", "listagg", "string_agg"])
+
+PLAIN = frozenset(["len", "length", "list_distinct", "list_reverse_sort", "list_sort", "list_unique"])
+"""Functions that may be called on what was gathered: what they return is no longer."""
 
 
 def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> None:
@@ -35,8 +38,8 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
     if not calls:
         return
     columns = statement.get("select_list", []) if statement.get("type") == "SELECT_NODE" else []
-    answers = [column for column in columns if _gathers(column)]
-    by_itself = {id(answer) for answer in answers}
+    by_itself = {id(_innermost(column)): column for column in columns if _gathers(_innermost(column))}
+    answers = list(by_itself.values())
     for call in calls:
         if id(call) not in by_itself:
             name = call["function_name"]
@@ -45,7 +48,7 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
                 f"SELECT interval, {name}(symbol) FROM quality GROUP BY interval",
                 hint="what comes of it may be of any size, so nothing else can be made of it, and no window can gather",
             )
-    others = [column for column in columns if id(column) not in by_itself]
+    others = [column for column in columns if not any(column is answer for answer in answers)]
     aliases = {str(answer.get("alias", "")).lower() for answer in answers} - {""}
     for node in nodes_of([others, statement.get("having"), statement.get("qualify"), *_ordered(statement)]):
         named = aliases.intersection(str(part).lower() for part in node.get("column_names", []))
@@ -59,6 +62,13 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
                 "unnest is refused beside a column that gathers: each of its rows would copy the whole of it",
                 hint="unnest in FROM, before the rows are gathered",
             )
+
+
+def _innermost(column: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what functions that make no more of a list are called on."""
+    while str(column.get("function_name", "")).lower() in PLAIN and len(column.get("arguments", [])) == 1:
+        column = column["arguments"][0]["expression"]
+    return column
 
 
 def _gathers(column: Mapping[str, Any]) -> bool:

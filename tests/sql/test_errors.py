@@ -279,6 +279,8 @@ def test_the_stack_and_paths_are_left_out():
         ("SELECT list(DISTINCT i % 2 ORDER BY i % 2) AS n FROM range(4) t(i) ORDER BY n", [0, 1]),
         ("SELECT array_agg(i) AS n FROM range(6) t(i) GROUP BY i // 4 HAVING max(i) > 3 ORDER BY i // 4", [4, 5]),
         ("SELECT listagg(upper(l) || '.', '') AS n FROM (SELECT unnest(['a', 'b']) AS l)", "A.B."),
+        ("SELECT list_sort(list_distinct(list(i % 3))) AS n FROM range(9) t(i)", [0, 1, 2]),
+        ("SELECT len(string_agg(i, ',')) AS n FROM range(4) t(i) HAVING count(*) > 1 ORDER BY n", 7),
         ("SELECT group_concat(n) AS n FROM (VALUES ('x'), ('y')) t(n)", "x,y"),
         ("SELECT count(*) AS n FROM (FROM range(9) USING SAMPLE 3 ROWS)", 3),
         ("SELECT CASE CASE 1 WHEN 1 THEN 2 END WHEN 2 THEN 3 END AS n", 3),

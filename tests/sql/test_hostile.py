@@ -181,7 +181,10 @@ SELECT regexp_extract(symbol, '(a)', split('a,b', ',')) FROM bars
 SELECT DISTINCT ON (l || l) string_agg(symbol, ',') AS l FROM bars
 SELECT list(close) OVER () FROM bars
 SELECT string_agg(symbol, ',') || 'x' FROM bars
-SELECT len(list(close)) FROM bars
+SELECT len(list(close)) + 1 FROM bars
+SELECT list_sort(list(close)) AS l, [l, l] FROM bars
+SELECT list_sort(list(close) OVER ()) FROM bars
+SELECT list_sort(list_concat(list(close), list(open))) FROM bars
 SELECT l FROM (SELECT list(close) AS l FROM bars), range(2048)
 WITH t AS (SELECT list(close) AS l FROM bars) SELECT l, range FROM t, range(2048)
 SELECT symbol, (SELECT string_agg(symbol, ',') FROM bars) FROM bars

@@ -116,7 +116,7 @@ def run_command(
     """
     from mismartera.engine.system.manager import SystemManager
 
-    from .analyses import add_analyses, failure
+    from .analyses import add_analyses
     from .config import read_config
 
     wanted = {"--export-dir": export_dir, "--format": form, "--consumer": consumer}
@@ -129,12 +129,7 @@ def run_command(
     if export_path is not None:
         _check_target(export_path)
     try:
-        run_to_end(system, until)
-    except Exception as error:
-        failed = failure(system, error, analyses) if on_error == "raise" else None
-        if failed is None:
-            raise
-        raise failed from error
+        _run(system, until, analyses if on_error == "raise" else ())
     except KeyboardInterrupt:
         if schedule is not None:
             _tell_interrupted(schedule, form)
@@ -146,6 +141,19 @@ def run_command(
     if export_path is not None:
         written = system.export_status(export_path)
         say(f"complete export at {system.time_manager.get_current_time().isoformat()}: {written}")
+
+
+def _run(system: SystemManager, until: str | None, analyses: tuple[str, ...]) -> None:
+    """Run to the end; an error one of `analyses` raised is told as that one's."""
+    from .analyses import failure
+
+    try:
+        run_to_end(system, until)
+    except Exception as error:
+        failed = failure(system, error, analyses) if analyses else None
+        if failed is None:
+            raise
+        raise failed from error
 
 
 def _schedule(

@@ -168,10 +168,9 @@ class SystemExports(ABC):
         ----------
         path : str or Path, optional
             Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
-            folders of tables; without one it gets that of `form`. An export of that name is replaced; a link is
-            followed. By default a new file
-            ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``; where the path is a
-            folder, or ends in a slash, such a file in there.
+            folders of tables; without one it gets that of `form`. An export there is replaced; a link is followed. By
+            default a new file ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``; for
+            a folder, or a path that ends in a slash, such a file in there.
         complete, debug, consumer
             See `export`.
         auto_compress : bool
@@ -191,8 +190,8 @@ class SystemExports(ABC):
         UnknownNameError
             If the form or the consumer does not exist.
         ExportError
-            If it could not be written; nothing is left there, and the cursor did not move. Or if `folder` is given
-            beside a path, or a `form` its suffix contradicts.
+            If `path` and `folder` are given, or a `form` that the suffix contradicts; or if it could not be written:
+            nothing is left there, and the cursor did not move.
         """
         if path is not None and folder is not None:
             raise ExportError(
@@ -203,9 +202,9 @@ class SystemExports(ABC):
             export = self.export(consumer, complete=complete, debug=debug)
             if path is None or names_folder(path):
                 form = checked_format("json" if form is None else form)
-                name = status_name(self.config.session_name, complete=complete, stamp=self._stamp(), form=form)
-                parent = Path(path or folder or STATUS_FOLDER)
-                written = write_export(parent / name, export, replace=False, auto_compress=auto_compress)
+                name = status_name(self.config.session_name, complete=export.complete, stamp=self._stamp(), form=form)
+                target = Path(path or folder or STATUS_FOLDER) / name
+                written = write_export(target, export, replace=False, auto_compress=auto_compress)
             else:
                 compress = auto_compress and not Path(path).suffix
                 written = write_export(Path(path), export, form=form, auto_compress=compress)

@@ -41,10 +41,16 @@ def bar_chart(labels: Sequence[str], values: Sequence[float | None], title: str)
     for label, value in zip(labels[:_MOST_BARS], values, strict=False):
         drawn = value is not None and math.isfinite(value) and high > low
         bar = _bar(_share(cast(float, value), low, high)) if drawn else ""
-        lines.append(f"{label:<{widest}} {bar}{' ' if bar else ''}{'–' if value is None else f'{value:,.6g}'}")
+        lines.append(f"{label:<{widest}} {bar}{' ' if bar else ''}{'–' if value is None else _number(value)}")
     if len(values) > _MOST_BARS:
         lines.append(f"… {len(values) - _MOST_BARS:,} more")
     return lines
+
+
+def _number(value: float) -> str:
+    """Return a value as people read it: whole up to 10**15, else with six digits that count."""
+    whole = math.isfinite(value) and value == int(value) and abs(value) < 1e15
+    return f"{value:,.0f}" if whole else f"{value:,.6g}"
 
 
 def _share(value: float, low: float, high: float) -> float:

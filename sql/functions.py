@@ -14,14 +14,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .errors import QueryRefusedError
-from .syntax import literal
+from .syntax import function_of, literal, names
 
-
-def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-AGGREGATES = _names("""
+AGGREGATES = names("""
 any_value approx_count_distinct approx_quantile arbitrary arg_max arg_max_null arg_min arg_min_null avg
 bit_and bit_or bit_xor bool_and bool_or corr count count_if count_star countif covar_pop covar_samp entropy favg first
 fsum geomean geometric_mean kahan_sum kurtosis kurtosis_pop last mad max max_by mean
@@ -31,7 +26,7 @@ sum sumkahan var_pop var_samp variance wavg weighted_avg
 cume_dist dense_rank fill first_value lag last_value lead nth_value ntile percent_rank rank rank_dense row_number
 """)
 
-SCALARS = _names("""
+SCALARS = names("""
 abs acos acosh add asin asinh atan atan2 atanh bit_count cbrt ceil ceiling cos cosh cot degrees divide even exp
 fdiv floor fmod gcd greatest greatest_common_divisor hash isfinite isinf isnan lcm least least_common_multiple ln log
 log10 log2 mod multiply nextafter pi pow power radians random round round_even roundbankers sign signbit sin sinh sqrt
@@ -62,30 +57,30 @@ alias coalesce constant_or_null error gen_random_uuid if ifnull nullif typeof
 unnest uuid version
 """)
 
-GROWING = _names("""
+GROWING = names("""
 || concat concat_ws list_concat list_cat array_concat array_cat list_append array_append list_prepend array_prepend
 list_value list_pack row struct_pack json_array json_object map
 """)
 """Functions whose result is as long as their arguments together; a query may use `MOST_GROWTH` of them in all."""
 
-LENGTHENING = _names("bin regexp_escape to_json")
+LENGTHENING = names("bin regexp_escape to_json")
 """Functions whose result is longer than their argument by a factor; each counts as `REPLACING_GROWTH` growing ones."""
 
-REPLACING = _names("replace regexp_replace translate")
+REPLACING = names("replace regexp_replace translate")
 """Functions that may lengthen a value by a factor; where one does, it counts as `REPLACING_GROWTH` growing ones."""
 
 MOST_GROWTH, REPLACING_GROWTH, LONGEST_REPLACEMENT = 12, 7, 100
 
-COPYING = _names("fmod nullif split_part wavg weighted_avg")
+COPYING = names("fmod nullif split_part wavg weighted_avg")
 """Macros of DuckDB's that write an argument twice, so that one within another doubles what is planned."""
 
-LISTING = _names("""
+LISTING = names("""
 array_filter array_slice array_sort array_transform flatten list_apply list_filter list_reverse_sort list_slice
 list_sort list_transform split str_split string_split string_to_array
 """)
 """Functions that make lists; as a text a list is longer than what it was made of."""
 
-TYPES = _names("""
+TYPES = names("""
 bool boolean logical tinyint int1 smallint int2 int16 short integer int int4 int32 signed bigint int8 int64 long hugeint
 int128 utinyint uint8 usmallint uint16 uinteger uint32 ubigint uint64 uhugeint uint128 float float4 real double float8
 decimal dec numeric varchar char bpchar text string nvarchar blob bytea binary varbinary date time timetz timestamp
@@ -97,15 +92,15 @@ datetime timestamptz timestamp_s timestamp_ms timestamp_us timestamp_ns interval
 LONGEST_FORMAT, MOST_QUANTILES = 100, 100
 
 # With one argument more these keep the n least or largest rows, and reserve room for n in each group.
-_MOST_ARGUMENTS = dict.fromkeys(_names("max min"), 1) | dict.fromkeys(
-    _names("arg_max arg_max_null arg_min arg_min_null max_by min_by"), 2
+_MOST_ARGUMENTS = dict.fromkeys(names("max min"), 1) | dict.fromkeys(
+    names("arg_max arg_max_null arg_min arg_min_null max_by min_by"), 2
 )
-_QUANTILES = _names("approx_quantile quantile quantile_cont quantile_disc")
+_QUANTILES = names("approx_quantile quantile quantile_cont quantile_disc")
 
-TEXTS = _names("varchar char bpchar text string nvarchar blob bytea binary varbinary json")
+TEXTS = names("varchar char bpchar text string nvarchar blob bytea binary varbinary json")
 """Types of which a value may be as long as what it was made of."""
 
-TABLE_FUNCTIONS = _names("generate_series range unnest")
+TABLE_FUNCTIONS = names("generate_series range unnest")
 """Functions that may stand in FROM."""
 
 ALLOWED = AGGREGATES | SCALARS | GROWING | LENGTHENING | REPLACING
@@ -151,7 +146,7 @@ def check_arguments(name: str, arguments: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _is_written_out(argument: Mapping[str, Any]) -> bool:
-    if argument.get("function_name") != "list_value":
+    if function_of(argument) != "list_value":
         return argument.get("class") == "CONSTANT"
     values = [one.get("expression", one) for one in argument["arguments"]]
     return len(values) <= MOST_QUANTILES and all(value.get("class") == "CONSTANT" for value in values)

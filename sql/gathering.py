@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .errors import QueryRefusedError
-from .syntax import nodes_of
+from .syntax import function_of, names, nodes_of
 
-GATHERING = frozenset(["array_agg", "group_concat", "list", "listagg", "string_agg"])
+GATHERING = names("array_agg group_concat list listagg string_agg")
 
-PLAIN = frozenset(["len", "length", "list_distinct", "list_reverse_sort", "list_sort", "list_unique"])
+PLAIN = names("len length list_distinct list_reverse_sort list_sort list_unique")
 """Functions that may be called on what was gathered: what they return is no longer."""
 
 
@@ -34,7 +34,7 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
         If a gathering aggregate is a part of an expression, of a subquery or of a window, if its alias is used in
         another expression, or if rows are multiplied beside it by `unnest`.
     """
-    calls = [node for node in nodes if str(node.get("function_name", "")).lower() in GATHERING]
+    calls = [node for node in nodes if function_of(node) in GATHERING]
     if not calls:
         return
     columns = statement.get("select_list", []) if statement.get("type") == "SELECT_NODE" else []
@@ -57,7 +57,7 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
                 f"{min(named)!r} is refused here: it is a gathered column, of which nothing else can be made",
                 hint="give the gathered column a name of its own if another column is meant",
             )
-        if str(node.get("function_name", "")).lower() == "unnest":
+        if function_of(node) == "unnest":
             raise QueryRefusedError(
                 "unnest is refused beside a column that gathers: each of its rows would copy the whole of it",
                 hint="unnest in FROM, before the rows are gathered",
@@ -66,7 +66,7 @@ def check_gathering(statement: Mapping[str, Any], nodes: Sequence[Mapping[str, A
 
 def _innermost(column: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what functions that make no more of a list are called on."""
-    while str(column.get("function_name", "")).lower() in PLAIN and len(column.get("arguments", [])) == 1:
+    while function_of(column) in PLAIN and len(column.get("arguments", [])) == 1:
         column = column["arguments"][0]["expression"]
     return column
 
@@ -75,7 +75,7 @@ def _gathers(column: Mapping[str, Any]) -> bool:
     """Return whether a column is one gathered value: no window, and not several by a star."""
     return (
         column.get("class") == "FUNCTION"
-        and str(column.get("function_name", "")).lower() in GATHERING
+        and function_of(column) in GATHERING
         and not any(node.get("class") == "STAR" for node in nodes_of(column))
     )
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from .errors import QueryRefusedError
 from .functions import COPYING
-from .syntax import QUERIES, RELATIONS, nodes_of
+from .syntax import QUERIES, RELATIONS, function_of, nodes_of
 
 MOST_RELATIONS = 100
 """Tables, functions, and SELECTs without any, those of a WITH query once for each time it is named."""
@@ -21,6 +21,7 @@ MOST_COPIES = 1_000
 """Times a column is named by CASEs over CASEs, in queries within queries: conditions are moved below all of them."""
 
 _TABLE_COLUMNS = 20
+_CASES = COPYING | {"if"}  # written out as a CASE
 
 Node = Mapping[str, Any]
 
@@ -109,7 +110,7 @@ def _copies(column: Any) -> int:
     is_case = False
     for node, times in _copied(column):
         named[tuple(_names(node))] += times if node.get("column_names") else 0
-        is_case = is_case or node["class"] == "CASE" or node.get("function_name") in {*COPYING, "if"}
+        is_case = is_case or node["class"] == "CASE" or function_of(node) in _CASES
     return max(named.values(), default=1) if is_case else 1
 
 
@@ -144,7 +145,7 @@ def _copied(tree: Any) -> Iterator[tuple[Node, int]]:
         if isinstance(item, dict):
             if "class" in item:
                 yield item, times
-            times *= 2 if str(item.get("function_name", "")).lower() in COPYING else 1
+            times *= 2 if function_of(item) in COPYING else 1
             pending.extend((value, times) for value in item.values())
         elif isinstance(item, list):
             pending.extend((value, times) for value in item)

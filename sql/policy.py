@@ -29,7 +29,7 @@ from .functions import (
 )
 from .gathering import GATHERING, check_gathering
 from .planning import check_planning
-from .syntax import EXPRESSIONS, PARTS, literal, nodes_of
+from .syntax import EXPRESSIONS, PARTS, function_of, literal, nodes_of
 from .tables import TABLES
 
 PRIVATE_PREFIX = "__"
@@ -215,7 +215,7 @@ def _check_table(node: Mapping[str, Any], own: set[str]) -> str:
 
 
 def _check_table_function(function: dict[str, Any]) -> None:
-    name = str(function.get("function_name", "")).lower()
+    name = function_of(function)
     function["is_table_function"] = True
     if name not in TABLE_FUNCTIONS:
         raise QueryRefusedError(
@@ -227,7 +227,7 @@ def _check_table_function(function: dict[str, Any]) -> None:
 
 def _check_function(node: Mapping[str, Any]) -> int:
     """Return how much the function may lengthen what it is given; raises if it may not be called."""
-    name = str(node["function_name"]).lower()
+    name = function_of(node)
     arguments = [argument.get("expression", argument) for argument in node.get("arguments", node.get("children", []))]
     open_ended: int = sum(argument.get("class") != "CONSTANT" for argument in arguments)
     if name in GROWING:
@@ -268,7 +268,7 @@ def _lengthens(name: str, texts: list[dict[str, Any]]) -> bool:
 
 def _lists_as_text(cast: Mapping[str, Any]) -> bool:
     """Return whether a cast writes a list out that a function made."""
-    names = {str(node.get("function_name", "")).lower() for node in nodes_of(cast)}
+    names = {function_of(node) for node in nodes_of(cast)}
     return bool(names & LISTING) and str((cast.get("type_expr") or {}).get("type_name", "")).lower() in TEXTS
 
 

@@ -53,23 +53,23 @@ def check_shape(text: str) -> None:
 
 
 def _check_depth(words: list[str]) -> None:
-    depth, deepest = 0, 0
+    depth = 0
     in_operand: list[bool] = []  # of each CASE that is open: whether its first WHEN is yet to come
     for word in words:
         depth += sum(letter in _OPENING for letter in word) - sum(letter in _CLOSING for letter in word)
+        depth = max(depth, 0)
         if word == "CASE":
             in_operand.append(True)
         elif word == "WHEN" and in_operand:
             in_operand[-1] = False
         elif word == "END" and in_operand:
             in_operand.pop()
-        if sum(in_operand[-MOST_DEPTH:]) > MOST_OPERANDS + 1:
+        if sum(in_operand) > MOST_OPERANDS + 1:
             raise QueryRefusedError(
                 f"CASEs stand within the operand of one another: expected {MOST_OPERANDS} at most",
                 hint="compute the operand in a WITH query, or write CASE WHEN a = b THEN …",
             )
-        deepest = max(deepest, depth + len(in_operand))
-        if deepest > MOST_DEPTH:
+        if depth + len(in_operand) > MOST_DEPTH:
             raise QueryRefusedError(f"the query is nested too deeply: expected {MOST_DEPTH} brackets and CASEs at most")
 
 

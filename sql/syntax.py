@@ -6,20 +6,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
-def _names(text: str) -> frozenset[str]:
+def names(text: str) -> frozenset[str]:
+    """Return the names a text lists, with spaces between."""
     return frozenset(text.split())
 
 
-QUERIES = _names("SELECT_NODE SET_OPERATION_NODE RECURSIVE_CTE_NODE CTE_NODE")
-RELATIONS = _names("BASE_TABLE TABLE_FUNCTION SUBQUERY JOIN EMPTY EXPRESSION_LIST PIVOT SHOW_REF")
+def function_of(node: Mapping[str, Any]) -> str:
+    """Return the name of the function a node calls, in lower case as DuckDB looks it up; empty for other nodes."""
+    return str(node.get("function_name", "")).lower()
+
+
+QUERIES = names("SELECT_NODE SET_OPERATION_NODE RECURSIVE_CTE_NODE CTE_NODE")
+RELATIONS = names("BASE_TABLE TABLE_FUNCTION SUBQUERY JOIN EMPTY EXPRESSION_LIST PIVOT SHOW_REF")
 PARTS = (
     QUERIES
     | RELATIONS
-    | _names("""
+    | names("""
 ORDER_MODIFIER LIMIT_MODIFIER LIMIT_PERCENT_MODIFIER DISTINCT_MODIFIER ORDER_DEFAULT ASCENDING DESCENDING
 """)
 )
-EXPRESSIONS = _names("""
+EXPRESSIONS = names("""
 BETWEEN CASE CAST COLLATE COLUMN_REF COMPARISON CONJUNCTION CONSTANT DEFAULT FUNCTION LAMBDA LAMBDA_REF OPERATOR
 PARAMETER POSITIONAL_REFERENCE STAR SUBQUERY TYPE WINDOW
 """)

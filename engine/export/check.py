@@ -12,7 +12,7 @@ import orjson
 
 from mismartera.schemas.errors import NotAnExportError
 
-from .figures import wrong_figures
+from .check_figures import wrong_figures
 from .filter import EVENTS
 from .rows import columns_of
 

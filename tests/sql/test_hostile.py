@@ -274,6 +274,7 @@ def doubled(first, step, last, times):
             ", ".join(f"'{n}'" for n in range(300))
         ),
         "SELECT " + nested("nullif({}, 1)", "close", 25) + " FROM bars",
+        doubled("SELECT close AS x FROM bars", '(SELECT "NULLIF"(x, 1) AS x FROM {})', "FROM {} WHERE x > 2", 25),
         "SELECT close AS x0" + "".join(f", fmod(x{n}, 2) AS x{n + 1}" for n in range(25)) + " FROM bars",
         doubled("SELECT close AS x FROM bars", "(SELECT nullif(x, 1) AS x FROM {})", "FROM {} WHERE x > 2", 25),
         doubled(
@@ -287,8 +288,8 @@ def doubled(first, step, last, times):
         doubled("FROM bars", "(SELECT *, * FROM {})", "FROM {} WHERE COLUMNS(*) IN (1" + ", 1" * 2_000 + ")", 5),
     ],
     ids=[
-        *("aliases", "lists", "unions", "stars", "joins", "subqueries", "tables", "pivot", "macros", "aliased macros"),
-        *("macros below", "cases below", "rows", "columns", "columns in where"),
+        *("aliases", "lists", "unions", "stars", "joins", "subqueries", "tables", "pivot", "macros", "quoted"),
+        *("aliased macros", "macros below", "cases below", "rows", "columns", "columns in where"),
     ],
 )
 def test_what_would_be_planned_for_hours_is_refused(session, query):
@@ -303,6 +304,7 @@ WHENS = "WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END"
     "query",
     [
         "SELECT " + "(" * 6_000,
+        "SELECT " + ")" * 5_000 + "(" * 5_000,
         "SELECT * FROM " + "(" * 1_000 + "bars" + ")" * 1_000,
         "WITH a AS (" * 1_500,
         "SELECT " + nested("CASE {} " + WHENS, "volume", 16) + " FROM bars",
@@ -315,7 +317,7 @@ WHENS = "WHEN 1 THEN 1 WHEN 2 THEN 2 WHEN 3 THEN 3 END"
         + ")",
         "SELECT '\ud800'",
     ],
-    ids=["open", "from", "with", "case", "bracketed", "searched", "windows", "surrogate"],
+    ids=["open", "closed", "from", "with", "case", "bracketed", "searched", "windows", "surrogate"],
 )
 def test_what_would_be_parsed_for_hours_is_refused(session, query):
     with pytest.raises(QueryRefusedError, match=r"expected|no text"):

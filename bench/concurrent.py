@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.export.replay import Replay
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.reading.replay import Replay
+from mismartera.engine.system.system_manager import SystemManager
 
 from .setup import FRIDAY, MONDAY, catalog, config
 from .timing import Figure, Row, once, paired, show

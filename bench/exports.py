@@ -15,7 +15,7 @@ from pathlib import Path
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.log.segment import Segment
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 
 from . import naive
 from .setup import DERIVED, catalog, config

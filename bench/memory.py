@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mismartera.engine.state.staging import StagedDay
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.engine.threads.data_processor import DataProcessor
 from mismartera.engine.time.calendar import TradingSession
 

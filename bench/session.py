@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.interval import Interval
 
 from . import floor
@@ -55,7 +55,8 @@ def run() -> bool:
 def _first_manager_s(root: Path) -> float:
     """Return the seconds a fresh process takes to make its first manager, all modules of the engine imported before."""
     program = (
-        "import sys, time; from mismartera.engine.system.manager import SystemManager; from bench.setup import config\n"
+        "import sys, time; from bench.setup import config\n"
+        "from mismartera.engine.system.system_manager import SystemManager\n"
         f"wanted = config({SYMBOLS}); began = time.perf_counter(); SystemManager(wanted, sys.argv[1])\n"
         "print(time.perf_counter() - began)"
     )

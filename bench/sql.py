@@ -11,9 +11,9 @@ import duckdb
 import pyarrow as pa
 
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.engine.system.manager import SystemManager
-from mismartera.sql.exports import open_exports
-from mismartera.sql.live import LiveSql
+from mismartera.engine.system.system_manager import SystemManager
+from mismartera.sql.exports.open_exports import open_exports
+from mismartera.sql.live.live_sql import LiveSql
 
 from .setup import catalog, config
 from .timing import Row, alternate, once, paired, repeat, show

@@ -8,7 +8,7 @@ import time
 import numpy as np
 
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 
 from .setup import DERIVED, MONDAY, catalog, config
 from .timing import RUNS, Figure, Row, show

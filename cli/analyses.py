@@ -15,7 +15,7 @@ import click
 from mismartera.schemas.errors import MismarteraError, UnknownNameError
 
 if TYPE_CHECKING:
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
 _FORM = "expected FILE.py:NAME, such as my_study.py:Momentum or my_study.py:Momentum@5m"
 _VERBOSE = "--verbose shows the traceback"

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from mismartera.engine.export.partial import SUFFIX, prefix_of, sweep
+from mismartera.engine.export.writing.partial import SUFFIX, prefix_of, sweep
 from mismartera.schemas.errors import UnknownNameError
 
 from .answer_columns import json_text, json_value, plain

@@ -14,7 +14,7 @@ from .report import show_run
 
 if TYPE_CHECKING:
     from mismartera.engine.system.export_schedule import ExportSchedule
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
 _POLL_S = 0.1
 
@@ -114,7 +114,7 @@ def run_command(
       mismartera backtest run session.json --export-every 5m --export-dir out --format json.zst --consumer desk
       mismartera backtest run session.json --analysis my_study.py:Momentum@5m
     """
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
     from .analyses import add_analyses
     from .config import read_config
@@ -159,7 +159,7 @@ def _run(system: SystemManager, until: str | None, analyses: tuple[str, ...]) ->
 def _schedule(
     system: SystemManager, every: str, folder: Path | None, form: str | None, consumer: str | None
 ) -> ExportSchedule:
-    from mismartera.engine.export.consumers import DEFAULT
+    from mismartera.engine.export.consumers.consumers import DEFAULT
     from mismartera.engine.system.export_schedule import ExportSchedule
     from mismartera.engine.system.exports import STATUS_FOLDER
 
@@ -183,8 +183,8 @@ def _tell_interrupted(schedule: ExportSchedule, form: str | None) -> None:
 
 def _check_target(path: Path) -> None:
     """Raise before the run what would make the export at its end impossible."""
-    from mismartera.engine.export.arrow_files import FOLDERS, METADATA
-    from mismartera.engine.export.formats import format_of
+    from mismartera.engine.export.writing.folders import FOLDERS, METADATA
+    from mismartera.engine.export.writing.formats import format_of
     from mismartera.schemas.errors import ExportError
 
     form = format_of(path) if path.suffix else "json"

@@ -69,7 +69,7 @@ def demo_command(folder: Path) -> None:
     """
     from mismartera.engine.data.catalog import Catalog
     from mismartera.engine.data.generate import generate
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
     catalog, config, state = folder / "catalog", folder / "session.json", folder / "state.json"
     with progress("Generating") as update:

@@ -48,8 +48,8 @@ def show_command(file: Path, interval: str | None, limit: int) -> None:
       mismartera export show state.json
       mismartera export show state.json --interval 5m --limit 0
     """
-    from mismartera.engine.export.check import require_sound
-    from mismartera.engine.export.loading import load_export
+    from mismartera.engine.export.reading.check import require_sound
+    from mismartera.engine.export.reading.loading import load_export
 
     from .export_report import show_export
 
@@ -71,9 +71,9 @@ def check_command(files: tuple[Path, ...], chain: bool) -> int:
       mismartera export check state.json
       mismartera export check --chain out/*.json.zst
     """
-    from mismartera.engine.export.check import check_export
-    from mismartera.engine.export.loading import load_export
-    from mismartera.engine.export.replay import replay
+    from mismartera.engine.export.reading.check import check_export
+    from mismartera.engine.export.reading.loading import load_export
+    from mismartera.engine.export.reading.replay import replay
     from mismartera.schemas.errors import ChainError, NotAnExportError
 
     problems: list[str] = []
@@ -115,10 +115,10 @@ def replay_command(files: tuple[Path, ...], output: Path) -> None:
       mismartera export replay first.json delta1.json delta2.json -o merged.json
       mismartera export replay out/*.json -o merged.json.gz
     """
-    from mismartera.engine.export.arrow_files import FOLDERS
-    from mismartera.engine.export.files import write_file
-    from mismartera.engine.export.formats import FORMATS, format_of, require_replaceable, target_of
-    from mismartera.engine.export.replay import replay
+    from mismartera.engine.export.reading.replay import replay
+    from mismartera.engine.export.writing.files import write_file
+    from mismartera.engine.export.writing.folders import FOLDERS
+    from mismartera.engine.export.writing.formats import FORMATS, format_of, require_replaceable, target_of
     from mismartera.schemas.errors import UnknownNameError
 
     form = format_of(output)

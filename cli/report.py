@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .console import Align, say, table
 
 if TYPE_CHECKING:
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
 _SHOWN_SYMBOLS = 20
 _COUNTED: list[Align] = ["left", "right", "right", "right"]

@@ -13,7 +13,7 @@ from mismartera.schemas.errors import StateError
 from .main import Globals
 
 if TYPE_CHECKING:
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from .console import catalog_option, say, table
 from .interruptible import interruptible
 
 if TYPE_CHECKING:
-    from mismartera.sql.safe import Limits
+    from mismartera.sql.database import Limits
     from mismartera.sql.session import SqlSession
 
 
@@ -135,7 +135,7 @@ def sql_command(
       mismartera sql "SELECT * FROM gaps" --exports state.json -o gaps.csv
       mismartera sql --tables
     """
-    from mismartera.sql.safe import Limits
+    from mismartera.sql.database import Limits
 
     if show_tables:
         describe_tables()
@@ -181,13 +181,13 @@ def _check_options(where: Where) -> None:
 def open_session(where: Where, limits: Limits) -> Iterator[SqlSession]:
     """Open what is asked: exports, a session that is run first, or the catalog."""
     if where.exports:
-        from mismartera.sql.exports import open_exports
+        from mismartera.sql.exports.open_exports import open_exports
 
         with open_exports(where.exports, as_of=where.as_of, consumer=where.consumer, limits=limits) as session:
             yield session
     elif where.config is not None:
-        from mismartera.engine.system.manager import SystemManager
-        from mismartera.sql.live import LiveSql
+        from mismartera.engine.system.system_manager import SystemManager
+        from mismartera.sql.live.live_sql import LiveSql
 
         from .backtest import run_to_end
 
@@ -198,7 +198,7 @@ def open_session(where: Where, limits: Limits) -> Iterator[SqlSession]:
             yield session
         live.close()
     else:
-        from mismartera.sql.catalog import open_catalog
+        from mismartera.sql.catalog.open_catalog import open_catalog
 
         stored = open_catalog(
             where.catalog, session_date=where.session_date, exchange_group=where.exchange, limits=limits
@@ -219,14 +219,14 @@ def expand(piece: str) -> str:
 def run_command(line: str) -> bool:
     """Run a dot command such as ``.schema bars``; return whether to go on."""
     from mismartera.sql.script import COMMANDS, TYPED
-    from mismartera.sql.tables import TABLES
+    from mismartera.sql.tables import SQL_TABLES
 
     name, *arguments = line.split()
     if name == ".tables":
-        table("", ["table", "a row is"], [(one.name, one.description) for one in TABLES.values()])
+        table("", ["table", "a row is"], [(one.name, one.description) for one in SQL_TABLES.values()])
     elif name == ".schema":
-        for unknown in sorted(set(arguments) - set(TABLES)):
-            raise UnknownNameError("table", unknown, sorted(TABLES))
+        for unknown in sorted(set(arguments) - set(SQL_TABLES)):
+            raise UnknownNameError("table", unknown, sorted(SQL_TABLES))
         describe_tables(tuple(arguments))
     elif name == ".examples":
         list_examples()
@@ -239,9 +239,9 @@ def run_command(line: str) -> bool:
 
 def describe_tables(names: tuple[str, ...] = ()) -> None:
     """Print the tables, or some of them, with their columns, types and units."""
-    from mismartera.sql.tables import TABLES
+    from mismartera.sql.tables import SQL_TABLES
 
-    for name, one in TABLES.items():
+    for name, one in SQL_TABLES.items():
         if not names or name in names:
             columns = [(column.name, column.type, column.unit, column.description) for column in one.columns]
             table(f"{name}: {one.description}", ["column", "type", "unit", "meaning"], columns, ["left"] * 4)

@@ -114,9 +114,9 @@ def words() -> Iterable[str]:
     """Return what the prompt completes: tables, columns, commands, ready queries, keywords."""
     from mismartera.sql.examples import examples
     from mismartera.sql.script import COMMANDS
-    from mismartera.sql.tables import TABLES, suggestions
+    from mismartera.sql.tables import SQL_TABLES, suggestions
 
-    return [*TABLES, *suggestions(TABLES), *COMMANDS, *(f"@{name}" for name in examples()), *_KEYWORDS.split()]
+    return [*SQL_TABLES, *suggestions(SQL_TABLES), *COMMANDS, *(f"@{name}" for name in examples()), *_KEYWORDS.split()]
 
 
 def _bindings() -> Any:

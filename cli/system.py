@@ -16,7 +16,7 @@ from .shell_state import ShellState, pass_state
 from .system_exports import EXPORT_COMMANDS
 
 if TYPE_CHECKING:
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
     from mismartera.schemas.config import SessionConfig
 
 _POLL_S = 0.02
@@ -58,7 +58,7 @@ def start_command(
       system start session.json --speed 60
       system start session.json speed=600 until=2025-07-02T11:30
     """
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
     from .config import read_config
 

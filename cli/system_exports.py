@@ -13,7 +13,7 @@ from .console import say, table
 from .shell_state import ShellState, pass_state
 
 if TYPE_CHECKING:
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
 _THREADS = 4
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mismartera.engine.data.catalog import Catalog
-    from mismartera.engine.data.manager import DataManager
+    from mismartera.engine.data.data_manager import DataManager
     from mismartera.engine.session.session_data import SessionData
     from mismartera.engine.session.symbol_session_data import SymbolSessionData
-    from mismartera.engine.system.manager import SystemManager, SystemState, get_system_manager
+    from mismartera.engine.system.system_manager import SystemManager, SystemState, get_system_manager
     from mismartera.engine.threads.analysis_context import AnalysisContext
-    from mismartera.engine.time.manager import TimeManager
+    from mismartera.engine.time.time_manager import TimeManager
     from mismartera.schemas.config import SessionConfig, load_config, parse_config
     from mismartera.schemas.errors import MismarteraError
     from mismartera.schemas.gaps import GapInfo

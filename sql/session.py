@@ -10,13 +10,13 @@ import duckdb
 import pyarrow as pa
 
 from mismartera.schemas.errors import MismarteraError, StateError
+from mismartera.sql.guard.policy import Query, check
+from mismartera.sql.guard.shape import check_shape
 
+from .database import Database, Limits
 from .errors import QueryError, QueryStoppedError
 from .messages import one_line, unknown_column
-from .policy import Query, check
-from .safe import Database, Limits
-from .shape import check_shape
-from .tables import TABLES
+from .tables import SQL_TABLES
 from .views import Sources, create_view, set_variables
 
 _BATCH_ROWS = 8_192  # one of wide rows is held before its size is looked at
@@ -115,7 +115,7 @@ class SqlSession:
         if self._connection is not None:
             self._connection.interrupt()
 
-    def prepare(self, tables: Iterable[str] = TABLES) -> None:
+    def prepare(self, tables: Iterable[str] = SQL_TABLES) -> None:
         """Make tables ready, by default all; a query does so itself for those it names."""
         connection = self._open_connection()
         for name in tables:
@@ -129,7 +129,7 @@ class SqlSession:
             if source.variables is not None:
                 set_variables(connection, source.variables)
             if source.select:
-                create_view(connection, TABLES[name], source)
+                create_view(connection, SQL_TABLES[name], source)
             self._ready.add(name)  # and not before: below it is an empty table, which would answer for one that failed
 
     def _open_connection(self) -> duckdb.DuckDBPyConnection:
@@ -248,4 +248,4 @@ def _plain_integers(table: pa.Table) -> pa.Table:
 
 
 def _documentation() -> pa.Table:
-    return pa.table({"name": list(TABLES), "description": [table.description for table in TABLES.values()]})
+    return pa.table({"name": list(SQL_TABLES), "description": [table.description for table in SQL_TABLES.values()]})

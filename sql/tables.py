@@ -68,7 +68,7 @@ revision     INTEGER     -      0, then 1, 2, … for later values of one bar; J
 available_at TIMESTAMPTZ -      when it could first be known: the end of the bar, or the close that cuts it short
 """
 
-TABLES: dict[str, Table] = {
+SQL_TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         Table(
@@ -209,4 +209,4 @@ value        VARCHAR     JSON   its value
 
 def suggestions(tables: Iterable[str]) -> list[str]:
     """Return the names of all columns of some tables, sorted, each once."""
-    return sorted({column.name for table in tables if table in TABLES for column in TABLES[table].columns})
+    return sorted({column.name for table in tables if table in SQL_TABLES for column in SQL_TABLES[table].columns})

@@ -11,7 +11,7 @@ from string import Template
 import duckdb
 import pyarrow as pa
 
-from .tables import TABLES, Table
+from .tables import SQL_TABLES, Table
 
 
 @cache
@@ -52,7 +52,7 @@ def set_variables(connection: duckdb.DuckDBPyConnection, row: pa.Table) -> None:
 
 def create_empty_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Make every table an empty view of the database, which a connection's own views hide."""
-    for table in TABLES.values():
+    for table in SQL_TABLES.values():
         columns = ", ".join(f'NULL::{column.type} AS "{column.name}"' for column in table.columns)
         connection.execute(f'CREATE VIEW main."{table.name}" AS SELECT {columns} WHERE false')
         connection.complete()

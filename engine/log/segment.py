@@ -38,7 +38,7 @@ class Segment:
     start, count : int64 arrays, one entry per symbol code
         A symbol's rows are ``batch[start : start + count]``.
     texts : dict
-        Encoded text of the rows by style, made on first use; see `engine.export.rows`.
+        Encoded text of the rows by style, made on first use; see `engine.export.document.rows`.
     """
 
     batch: pa.RecordBatch

@@ -13,7 +13,7 @@ from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.columns.derive import derive
 from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators import daily_average, field_extreme, intraday_average
-from mismartera.engine.data.manager import DataManager
+from mismartera.engine.data.data_manager import DataManager
 from mismartera.engine.state.history import History, HistoryDay, HistoryInterval
 from mismartera.engine.state.staging import StagedDay, stage_bars
 from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mismartera.engine.log.schedule import Schedule
 from mismartera.engine.log.segment import Segment
+from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.log.view import LogView
 from mismartera.engine.state.staging import StagedDay
 
@@ -18,7 +18,7 @@ class _Tail:
     """One data type's rows: `position` of its schedule is visible, the rest waits."""
 
     segment: Segment
-    schedule: Schedule
+    schedule: Timetable
     at_step: list[int]
     view: LogView
     position: int = 0

@@ -14,8 +14,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.export.cursor import Cursor
-from mismartera.engine.export.session_section import session_data_json
+from mismartera.engine.export.consumers.cursor import Cursor
+from mismartera.engine.export.document.session_section import session_data_json
 from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView, appended
 from mismartera.engine.state.history import History

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.gaps import GapColumns
-from mismartera.engine.log.schedule import Schedule
 from mismartera.engine.log.segment import Segment, column, merge
+from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
@@ -45,7 +45,7 @@ class StagedLog:
     """One data type of a staged day: its rows and the order in which they become visible."""
 
     segment: Segment
-    schedule: Schedule
+    schedule: Timetable
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +92,7 @@ class StagedDay:
         logs = {}
         for kind, log in self.logs.items():
             segment = merge(log.segment, other.logs[kind].segment)
-            logs[kind] = StagedLog(segment, Schedule.of(segment))
+            logs[kind] = StagedLog(segment, Timetable.of(segment))
         return StagedDay(self.session, self.base, logs, self.grids, {}, self.dropped + other.dropped)
 
     @property

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mismartera.engine.export.consumers import DEFAULT
-from mismartera.engine.export.formats import checked_format
+from mismartera.engine.export.consumers.consumers import DEFAULT
+from mismartera.engine.export.writing.formats import checked_format
 from mismartera.schemas.errors import ExportError
 from mismartera.schemas.interval import Interval
 
-from .manager import SystemManager
+from .system_manager import SystemManager
 
 
 class ExportSchedule:

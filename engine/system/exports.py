@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mismartera.engine.export.consumers import DEFAULT, ConsumerInfo, Consumers
-from mismartera.engine.export.document import Export
-from mismartera.engine.export.files import status_name
-from mismartera.engine.export.filter import ExportFilter
-from mismartera.engine.export.formats import checked_format, names_folder, write_export
-from mismartera.engine.export.timings import ExportLog
+from mismartera.engine.export.consumers.consumers import DEFAULT, ConsumerInfo, Consumers
+from mismartera.engine.export.consumers.filter import ExportFilter
+from mismartera.engine.export.document.document import Export
+from mismartera.engine.export.writing.files import status_name
+from mismartera.engine.export.writing.formats import checked_format, names_folder, write_export
+from mismartera.engine.export.writing.timings import ExportLog
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.engine.time.manager import TimeManager
+from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import DataError, ExportError
 from mismartera.schemas.interval import Interval

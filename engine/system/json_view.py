@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
+from mismartera.engine.export.consumers.filter import EVERYTHING, ExportFilter
 from mismartera.engine.export.diff_tracker import DiffTracker
-from mismartera.engine.export.document import Export
-from mismartera.engine.export.filter import EVERYTHING, ExportFilter
+from mismartera.engine.export.document.document import Export
 
 _ROWS = ("count", "columns", "data")
 _ALWAYS_HISTORY = ("loaded", "date_range")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mismartera.engine.data.manager import DataManager
+from mismartera.engine.data.data_manager import DataManager
 from mismartera.schemas.config import SessionDataConfig
 
 STREAMED, GENERATED, IGNORED = "STREAMED", "GENERATED", "IGNORED"

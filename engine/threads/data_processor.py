@@ -9,8 +9,8 @@ from typing import Any
 
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.columns.derive import derive_all
-from mismartera.engine.data.manager import DataManager
-from mismartera.engine.log.schedule import Schedule
+from mismartera.engine.data.data_manager import DataManager
+from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.state.staging import StagedDay, StagedLog, stage_bars, stage_events
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.config import SessionDataConfig
@@ -79,16 +79,16 @@ class DataProcessor(Worker):
         grid = session_grid(session, base, extended=config.extended_hours)
         staged = stage_bars(table, self._codes, grid)
         segment, dropped = staged.segment, staged.dropped
-        logs = {base.text: StagedLog(segment, Schedule.of(segment, staged.buckets))}
+        logs = {base.text: StagedLog(segment, Timetable.of(segment, staged.buckets))}
         grids = {base.text: grid}
         derived = derive_all(segment, session, base, config.generated_intervals, extended=config.extended_hours)
         for interval, (bars, buckets) in derived.items():
-            logs[interval.text] = StagedLog(bars, Schedule.of(bars))
+            logs[interval.text] = StagedLog(bars, Timetable.of(bars))
             grids[interval.text] = buckets
         for kind in self._events:
             events = self._data.read_session(kind, session, wanted)
             segment, left_out = stage_events(events, self._codes, session, extended=config.extended_hours)
-            logs[kind] = StagedLog(segment, Schedule.of(segment))
+            logs[kind] = StagedLog(segment, Timetable.of(segment))
             dropped = dropped + left_out
         if dropped.invalid:
             _LOG.warning(

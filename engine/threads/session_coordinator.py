@@ -19,7 +19,7 @@ from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession, local_us
 from mismartera.engine.time.clock import Pacer, Stopwatch
-from mismartera.engine.time.manager import TimeManager
+from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import StateError
 

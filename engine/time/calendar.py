@@ -10,7 +10,7 @@ from mismartera.schemas.errors import CalendarError
 from mismartera.schemas.exchanges import ExchangeGroup
 
 from .clock import utc_us
-from .schedule import Schedule, bounds, load_schedule, shift_date, whole_years
+from .session_columns import SessionColumns, bounds, load_columns, shift_date, whole_years
 
 Segment = tuple[int, int]
 
@@ -93,7 +93,7 @@ class ExchangeCalendar:
         floor, ceiling = bounds(group.calendar)
         if end < floor or start > ceiling:
             raise self._outside(start if start > ceiling else end)
-        self._schedule = load_schedule(group.calendar, *whole_years(start, end, floor, ceiling))
+        self._schedule = load_columns(group.calendar, *whole_years(start, end, floor, ceiling))
 
     @property
     def name(self) -> str:
@@ -170,7 +170,7 @@ class ExchangeCalendar:
                 texts.append(f"no {side} session is known")
         return ", ".join(texts)
 
-    def _covering(self, start: dt.date, end: dt.date) -> Schedule:
+    def _covering(self, start: dt.date, end: dt.date) -> SessionColumns:
         """Return a schedule that holds `start` to `end`, growing the present one if it must."""
         schedule = self._schedule
         if schedule.start <= start and end <= schedule.stop:
@@ -181,7 +181,7 @@ class ExchangeCalendar:
                 raise self._outside(date)
         years = whole_years(min(start, schedule.start), max(end, schedule.stop), floor, ceiling)
         # Two threads may both grow it: either result answers either thread, and the next question grows it again.
-        self._schedule = schedule = load_schedule(self.group.calendar, *years)
+        self._schedule = schedule = load_columns(self.group.calendar, *years)
         return schedule
 
     def _outside(self, date: dt.date) -> CalendarError:
@@ -191,7 +191,7 @@ class ExchangeCalendar:
             hint="choose dates inside, or update the package exchange_calendars",
         )
 
-    def _build(self, schedule: Schedule, first: int, stop: int) -> list[TradingSession]:
+    def _build(self, schedule: SessionColumns, first: int, stop: int) -> list[TradingSession]:
         zone, hours, late = schedule.timezone, self.group.extended, self.group.early_extended_stop
         rows = slice(first, stop)
         sessions = []

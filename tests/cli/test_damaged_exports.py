@@ -13,9 +13,9 @@ import pytest
 
 from mismartera.cli import export_report
 from mismartera.cli.main import main
-from mismartera.engine.export.check import check_export, require_sound
-from mismartera.engine.export.loading import load_export
-from mismartera.engine.export.replay import Replay
+from mismartera.engine.export.reading.check import check_export, require_sound
+from mismartera.engine.export.reading.loading import load_export
+from mismartera.engine.export.reading.replay import Replay
 from mismartera.schemas.errors import ChainError, NotAnExportError
 from tests.golden.small import make_system, minutes
 

@@ -9,7 +9,7 @@ import pytest
 
 from mismartera.cli.main import main
 from mismartera.cli.timeline import Day, timeline
-from mismartera.engine.export.loading import load_export
+from mismartera.engine.export.reading.loading import load_export
 from mismartera.engine.system.export_schedule import ExportSchedule
 from tests.contract import load_contract
 from tests.golden.small import make_system, minutes

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from mismartera.cli.interruptible import interruptible
-from mismartera.sql.safe import Database, Limits
+from mismartera.sql.database import Database, Limits
 from mismartera.sql.session import SqlSession
 
 ENDLESS = "SELECT max(a.range * b.range) FROM range(1000000000) a, range(1000000000) b"

@@ -20,9 +20,9 @@ from mismartera.cli.main import cli
 from mismartera.cli.sql_prompt import Prompt, read_query, words
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.system.manager import SystemManager
-from mismartera.sql.catalog import open_catalog
-from mismartera.sql.tables import TABLES
+from mismartera.engine.system.system_manager import SystemManager
+from mismartera.sql.catalog.open_catalog import open_catalog
+from mismartera.sql.tables import SQL_TABLES
 
 COUNT = (
     "SELECT symbol, count(*) AS bars, sum(volume) AS volume FROM session_bars WHERE interval = '1m' "
@@ -204,7 +204,7 @@ def test_a_ready_query_and_a_chart(ask, place):
 
 def test_tables_and_examples_are_told(ask):
     out = ask("--tables", "--examples").stdout
-    for name, table in TABLES.items():
+    for name, table in SQL_TABLES.items():
         assert f"{name}: {table.description}" in out
     assert "@worst_quality: " in out
     assert "FROM quality" in out

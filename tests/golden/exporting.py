@@ -9,10 +9,10 @@ from typing import Any
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.export.consumers import Consumers
-from mismartera.engine.export.document import Export
+from mismartera.engine.export.consumers.consumers import Consumers
+from mismartera.engine.export.document.document import Export
 from mismartera.engine.session.session_data import SessionData
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 
 SYMBOLS = ["ZZ", "AAPL", "BRK.B", "a/b~c"]

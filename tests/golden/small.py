@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.config import parse_config
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mismartera.engine.columns.quality import quality_percent
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 
 from .small import make_system, minutes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 
 _PATIENCE_S = 60.0
 

@@ -30,9 +30,9 @@ from hypothesis.stateful import (
 )
 
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.export.document import Export
-from mismartera.engine.export.loading import load_export
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.document.document import Export
+from mismartera.engine.export.reading.loading import load_export
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 from mismartera.schemas.errors import ExportError, StateError
 from mismartera.schemas.gaps import GapInfo

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from tests.contract import load_contract
 
 from .naive import Bar, Day, length_us, percent, trailing

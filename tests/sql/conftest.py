@@ -11,10 +11,10 @@ import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
-from mismartera.sql.safe import Limits
-from mismartera.sql.tables import TABLES
+from mismartera.sql.database import Limits
+from mismartera.sql.tables import SQL_TABLES
 
 SYMBOLS = ["ZED", "BRK.B", "AAPL", "M'X"]
 UNTIL = "2025-07-02T11:07"
@@ -106,7 +106,7 @@ def frame(table):
 def types_of(session):
     """Return the columns and types of every table as DuckDB describes them."""
     told = {}
-    for name in TABLES:
+    for name in SQL_TABLES:
         rows = session.query(f"DESCRIBE {name}").to_pylist()
         told[name] = [(row["column_name"], _short(row["column_type"])) for row in rows]
     return told

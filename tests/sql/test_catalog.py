@@ -13,12 +13,12 @@ from polars.testing import assert_frame_equal
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.config import parse_config
 from mismartera.schemas.errors import CatalogError, UnknownNameError
-from mismartera.sql.catalog import open_catalog
-from mismartera.sql.live import LiveSql
+from mismartera.sql.catalog.open_catalog import open_catalog
+from mismartera.sql.live.live_sql import LiveSql
 
 from .conftest import SYMBOLS, frame
 

@@ -12,7 +12,7 @@ import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.sql.catalog import open_catalog
+from mismartera.sql.catalog.open_catalog import open_catalog
 
 KINDS = ("bars/interval=1m", "bars/interval=1d", "ticks")
 QUERIES = (

@@ -14,7 +14,7 @@ from mismartera.engine.data.generate import generate
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import CatalogError
 from mismartera.schemas.ticks import TICK_SCHEMA
-from mismartera.sql.catalog import open_catalog
+from mismartera.sql.catalog.open_catalog import open_catalog
 
 FIRST, LAST = dt.date(2025, 7, 1), dt.date(2025, 7, 2)
 AT = dt.datetime(2025, 7, 2, 14, 0, tzinfo=dt.UTC)

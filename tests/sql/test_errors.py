@@ -7,12 +7,12 @@ import pytest
 
 from mismartera.engine.session.session_data import SessionData
 from mismartera.schemas.errors import CatalogError, UnknownNameError
+from mismartera.sql.database import Database, Limits
 from mismartera.sql.errors import QueryError, QueryRefusedError, QueryStoppedError
-from mismartera.sql.live import LiveSql
+from mismartera.sql.live.live_sql import LiveSql
 from mismartera.sql.messages import one_line
-from mismartera.sql.safe import Database, Limits
 from mismartera.sql.session import SqlSession, split_statements
-from mismartera.sql.tables import TABLES
+from mismartera.sql.tables import SQL_TABLES
 from mismartera.sql.views import Source
 
 
@@ -178,7 +178,7 @@ def test_show_tells_the_tables_and_nothing_else(session, query, message):
 
 @pytest.mark.parametrize("query", ["SHOW TABLES", "show tables;", "SHOW ALL TABLES", "DESCRIBE"])
 def test_the_list_of_tables_is_asked_for_in_several_ways(session, query):
-    assert session.query(query).column("name").to_pylist() == list(TABLES)
+    assert session.query(query).column("name").to_pylist() == list(SQL_TABLES)
 
 
 def test_the_rows_that_are_allowed_come(session):

@@ -11,11 +11,11 @@ import pyarrow.ipc
 import pytest
 from polars.testing import assert_frame_equal
 
-from mismartera.engine.export.table_schemas import TABLES as EXPORT_TABLES
-from mismartera.sql.catalog import open_catalog
+from mismartera.engine.export.tables.schemas import EXPORT_TABLES as EXPORT_TABLES
+from mismartera.sql.catalog.open_catalog import open_catalog
 from mismartera.sql.errors import ExportsError
-from mismartera.sql.exports import open_exports
-from mismartera.sql.live import LiveSql
+from mismartera.sql.exports.open_exports import open_exports
+from mismartera.sql.live.live_sql import LiveSql
 
 from .conftest import FORMS, frame
 
@@ -354,7 +354,7 @@ def test_a_sequence_that_is_not_there_is_told(run):
 
 
 def test_a_late_correction_replaces_what_was_held(tmp_path):
-    from mismartera.sql.json_tables import tables_of
+    from mismartera.sql.exports.json_tables import tables_of
 
     row = ["09:30:00", 1.0, 2.0, 0.5, 1.5, 10]
     section = {"count": 2, "generated": False, "data": [row, [*row[:4], 1.75, 10]], "total_count": 1}

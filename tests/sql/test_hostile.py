@@ -10,11 +10,11 @@ import duckdb
 import pytest
 
 from mismartera.schemas.errors import MismarteraError, UnknownNameError
-from mismartera.sql.catalog import open_catalog
+from mismartera.sql.catalog.open_catalog import open_catalog
+from mismartera.sql.database import Limits
 from mismartera.sql.errors import QueryError, QueryRefusedError, QueryStoppedError
-from mismartera.sql.functions import ALLOWED, COPYING
-from mismartera.sql.live import LiveSql
-from mismartera.sql.safe import Limits
+from mismartera.sql.guard.functions import ALLOWED, COPYING
+from mismartera.sql.live.live_sql import LiveSql
 from mismartera.sql.session import split_statements
 
 WRITES = """
@@ -416,7 +416,7 @@ def test_what_is_too_deep_or_long_is_refused(session, query):
 
 
 def test_the_stream_goes_on_while_a_query_is_stopped(catalog):
-    from mismartera.engine.system.manager import SystemManager
+    from mismartera.engine.system.system_manager import SystemManager
 
     from .conftest import config
 

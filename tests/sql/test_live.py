@@ -13,16 +13,16 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from mismartera.engine.session.session_data import SessionData
-from mismartera.engine.system.manager import SystemManager, SystemState
 from mismartera.engine.system.sql_access import SqlAccess, SystemFacts
+from mismartera.engine.system.system_manager import SystemManager, SystemState
 from mismartera.engine.threads.analysis_context import AnalysisContext
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import StateError
 from mismartera.schemas.gaps import GapInfo
+from mismartera.sql.database import Database
 from mismartera.sql.errors import QueryStoppedError
-from mismartera.sql.live import LiveSql
-from mismartera.sql.live_rows import history_table, session_table
-from mismartera.sql.safe import Database
+from mismartera.sql.live.live_sql import LiveSql
+from mismartera.sql.live.rows import history_table, session_table
 
 from .conftest import SYMBOLS, config, frame, session_bars
 
@@ -374,7 +374,7 @@ def test_a_database_that_failed_is_opened_anew(monkeypatch, failure):
             live.query("SELECT 1", snapshot)
     assert ".so" not in str(caught.value)
     opened = []
-    monkeypatch.setattr("mismartera.sql.live.Database", lambda *given: opened.append(1) or Database(*given))
+    monkeypatch.setattr("mismartera.sql.live.live_sql.Database", lambda *given: opened.append(1) or Database(*given))
     for _ in range(2):
         assert live.query("SELECT symbol FROM symbols", snapshot).to_pylist() == [{"symbol": "A"}]
     assert opened == [1]
@@ -393,7 +393,7 @@ def test_slices_of_any_length_give_the_same_answer(run, monkeypatch, rows):
     """Rows go to DuckDB in slices, and each sees its own part of the runs of symbols and dates."""
     query = "SELECT symbol, interval, session_date, count(*), sum(volume) FROM bars GROUP BY ALL ORDER BY ALL"
     wanted = LiveSql().query(query, run.system.snapshot)
-    monkeypatch.setattr("mismartera.sql.live_rows._SLICE_ROWS", rows)
+    monkeypatch.setattr("mismartera.sql.live.rows._SLICE_ROWS", rows)
     table = session_table(run.system.snapshot, run.system.snapshot.logs["1m"])
     assert max(len(chunk) for chunk in table.column("close").chunks) <= rows
     assert LiveSql().query(query, run.system.snapshot) == wanted

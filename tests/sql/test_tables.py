@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 from mismartera.schemas.errors import UnknownNameError
-from mismartera.sql.catalog import open_catalog
+from mismartera.sql.catalog.open_catalog import open_catalog
+from mismartera.sql.database import Database, Limits
 from mismartera.sql.examples import example, examples
-from mismartera.sql.exports import open_exports
-from mismartera.sql.live import LiveSql
-from mismartera.sql.safe import Database, Limits
+from mismartera.sql.exports.open_exports import open_exports
+from mismartera.sql.live.live_sql import LiveSql
 from mismartera.sql.session import SqlSession
-from mismartera.sql.tables import ARROW_TYPES, TABLES
+from mismartera.sql.tables import ARROW_TYPES, SQL_TABLES
 from mismartera.sql.views import template
 
 from .conftest import types_of
 
-DOCUMENTED = {name: [(column.name, column.type) for column in table.columns] for name, table in TABLES.items()}
+DOCUMENTED = {name: [(column.name, column.type) for column in table.columns] for name, table in SQL_TABLES.items()}
 ASKED = {
     "live": lambda run: LiveSql(run.system.sql_facts).open(run.system.snapshot),
     "json": lambda run: open_exports([run.exports / "complete.json"]),
@@ -41,7 +41,7 @@ def test_every_table_has_the_documented_columns_and_types(session):
 
 
 def test_answers_have_the_documented_arrow_types(session):
-    for name, table in TABLES.items():
+    for name, table in SQL_TABLES.items():
         schema = session.query(f"SELECT * FROM {name} LIMIT 1").schema
         for column in table.columns:
             wanted, found = ARROW_TYPES[column.type], schema.field(column.name).type
@@ -64,7 +64,7 @@ def test_the_ready_queries_are_those_promised():
 
 
 def test_every_column_is_documented_with_its_unit():
-    for table in TABLES.values():
+    for table in SQL_TABLES.values():
         assert table.description
         for column in table.columns:
             assert column.type in ARROW_TYPES
@@ -74,7 +74,7 @@ def test_every_column_is_documented_with_its_unit():
 
 
 def test_what_exports_took_is_documented_as_null_in_files(run):
-    timings = [column for column in TABLES["exports"].columns if column.name.endswith("_us")]
+    timings = [column for column in SQL_TABLES["exports"].columns if column.name.endswith("_us")]
     assert all("files do not tell: NULL" in column.description for column in timings)
     told = ", ".join(f"count({column.name}) AS {column.name}" for column in timings)
     with open_exports([run.exports / "json"]) as files:
@@ -85,7 +85,7 @@ def test_what_exports_took_is_documented_as_null_in_files(run):
 
 
 def test_show_tables_lists_the_documented_ones(session):
-    assert session.query("SHOW TABLES").column("name").to_pylist() == list(TABLES)
+    assert session.query("SHOW TABLES").column("name").to_pylist() == list(SQL_TABLES)
 
 
 def test_view_files_begin_with_what_they_are():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mismartera.engine.data.manager import DataManager
+from mismartera.engine.data.data_manager import DataManager
 from mismartera.schemas.errors import CatalogError, UnknownNameError
 from tests.golden.small import make_system, minutes
 

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-from mismartera.engine.export.formats import FORMATS
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.writing.formats import FORMATS
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 
 LATEST = "latest"

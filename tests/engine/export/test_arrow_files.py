@@ -12,11 +12,11 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from mismartera.engine.export import arrow_files
-from mismartera.engine.export.formats import FORMATS, checked_format, format_of, write_export
-from mismartera.engine.export.loading import load_export, read_metadata
-from mismartera.engine.export.table_schemas import TABLES
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.reading.loading import load_export, read_metadata
+from mismartera.engine.export.tables.schemas import EXPORT_TABLES
+from mismartera.engine.export.writing import folders as arrow_files
+from mismartera.engine.export.writing.formats import FORMATS, checked_format, format_of, write_export
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ExportError, NotAnExportError, UnknownNameError
 from tests.contract import load_contract
 from tests.golden.small import make_system, minutes
@@ -52,7 +52,7 @@ def test_every_form_loads_as_the_same_document(
 def test_a_folder_holds_tables_other_tools_read(system: SystemManager, tmp_path: Path, form: str) -> None:
     path = system.export_status(tmp_path / f"a.{form}")
     suffix = arrow_files.FOLDERS[form]
-    assert {file.name for file in path.iterdir()} == {"metadata.json", *(f"{name}{suffix}" for name in TABLES)}
+    assert {file.name for file in path.iterdir()} == {"metadata.json", *(f"{name}{suffix}" for name in EXPORT_TABLES)}
     bars = pl.read_parquet(path / "session_bars.parquet") if form == "parquet" else pl.read_ipc_stream(
         path / "session_bars.arrows"
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mismartera.engine.export.check import check_export
+from mismartera.engine.export.reading.check import check_export
 from tests.contract import load_contract
 from tests.golden.exporting import make_catalog, make_run
 

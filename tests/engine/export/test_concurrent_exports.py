@@ -17,7 +17,7 @@ import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 from tests.contract import load_contract
 

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mismartera.engine.export.files import status_name, write_file
+from mismartera.engine.export.writing.files import status_name, write_file
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from tests.golden.small import make_system, minutes
 

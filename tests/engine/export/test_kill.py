@@ -14,7 +14,7 @@ import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
-from mismartera.engine.export.loading import load_export
+from mismartera.engine.export.reading.loading import load_export
 from tests.contract import load_contract
 
 ROOT = Path(__file__).resolve().parents[3]

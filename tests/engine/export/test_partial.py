@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mismartera.engine.export.files import write_file
-from mismartera.engine.export.partial import prefix_of, sweep
+from mismartera.engine.export.writing.files import write_file
+from mismartera.engine.export.writing.partial import prefix_of, sweep
 
 
 def test_leftovers_of_the_dead_go_and_others_stay(tmp_path: Path) -> None:

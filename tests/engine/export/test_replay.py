@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from mismartera.engine.export.consumers import Consumers
-from mismartera.engine.export.files import write_file
-from mismartera.engine.export.formats import FORMATS
-from mismartera.engine.export.loading import load_export, read_metadata
-from mismartera.engine.export.replay import Replay, replay
+from mismartera.engine.export.consumers.consumers import Consumers
+from mismartera.engine.export.reading.loading import load_export, read_metadata
+from mismartera.engine.export.reading.replay import Replay, replay
+from mismartera.engine.export.writing.files import write_file
+from mismartera.engine.export.writing.formats import FORMATS
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.export_schedule import ExportSchedule
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ChainError, NotAnExportError
 from tests.contract import load_contract
 from tests.golden.exporting import every, export_of, make_catalog, make_run

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mismartera.engine.export import row_texts, rows
-from mismartera.engine.export.kind_section import number_texts
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.document import row_texts, rows
+from mismartera.engine.export.document.kind_section import number_texts
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 from tests.golden.exporting import CONFIG, make_catalog
 from tests.golden.small import make_system, minutes
@@ -70,7 +70,9 @@ def test_rows_are_encoded_once_for_all_exports(tmp_path: Path, monkeypatch) -> N
     system = finished(tmp_path)
     passes = []
     encode = rows.encode
-    monkeypatch.setattr("mismartera.engine.export.row_texts.encode", lambda *args: passes.append(1) or encode(*args))
+    monkeypatch.setattr(
+        "mismartera.engine.export.document.row_texts.encode", lambda *args: passes.append(1) or encode(*args)
+    )
     first = system.export(complete=True).to_json()
     assert len(passes) == 1  # history and all intervals of the session, in one pass
     assert system.export(complete=True).to_json() == first

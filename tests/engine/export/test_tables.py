@@ -10,15 +10,15 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pytest
 
-from mismartera.engine.export.arrow_files import _metadata
-from mismartera.engine.export.consumers import Consumers
-from mismartera.engine.export.document import Export
-from mismartera.engine.export.filter import ExportFilter
-from mismartera.engine.export.table_document import document_of
-from mismartera.engine.export.table_schemas import TABLES
-from mismartera.engine.export.tables import export_tables
+from mismartera.engine.export.consumers.consumers import Consumers
+from mismartera.engine.export.consumers.filter import ExportFilter
+from mismartera.engine.export.document.document import Export
+from mismartera.engine.export.reading.table_document import document_of
+from mismartera.engine.export.tables.export_tables import export_tables
+from mismartera.engine.export.tables.schemas import EXPORT_TABLES
+from mismartera.engine.export.writing.folders import _metadata
 from mismartera.engine.session.session_data import SessionData
-from mismartera.engine.system.manager import SystemState
+from mismartera.engine.system.system_manager import SystemState
 from mismartera.schemas.gaps import GapInfo
 from tests.golden.exporting import every, export_of, make_catalog, make_run
 from tests.golden.small import make_system, minutes, table, us
@@ -33,9 +33,9 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def same(export: Export) -> dict[str, pa.Table]:
     tables = export_tables(export)
-    assert list(tables) == list(TABLES)
+    assert list(tables) == list(EXPORT_TABLES)
     for name, made in tables.items():
-        assert made.schema == TABLES[name], name
+        assert made.schema == EXPORT_TABLES[name], name
         made.validate(full=True)
     metadata = {"_metadata": export.metadata, **export.sections, "session_data": export.session.head()}
     assert set(metadata) | {"tables"} == set(_metadata(export, tables))

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from mismartera.engine.export import arrow_files
-from mismartera.engine.export.formats import FORMATS, require_replaceable, write_export
-from mismartera.engine.export.loading import load_export, read_metadata
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.export.reading.loading import load_export, read_metadata
+from mismartera.engine.export.writing import folders as arrow_files
+from mismartera.engine.export.writing.formats import FORMATS, require_replaceable, write_export
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ExportError, UnknownNameError
 from tests.golden.small import make_system, minutes
 
@@ -58,7 +58,7 @@ def test_options_that_contradict_the_path_are_told(system: SystemManager) -> Non
 
 
 def test_auto_compress_is_for_names_without_suffix(system: SystemManager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mismartera.engine.export.files._COMPRESS_ABOVE", 100)
+    monkeypatch.setattr("mismartera.engine.export.writing.files._COMPRESS_ABOVE", 100)
     assert system.export_status("a", auto_compress=True) == Path("a.json.gz")
     assert system.export_status("a.json", auto_compress=True) == Path("a.json")
     Path("b.json.gz").write_text("precious")
@@ -175,7 +175,7 @@ def test_what_is_replaced_while_it_is_looked_at_is_told_as_that(
         path.rename("b.parquet")
         return False
 
-    monkeypatch.setattr("mismartera.engine.export.formats.is_export", moved_meanwhile)
+    monkeypatch.setattr("mismartera.engine.export.writing.formats.is_export", moved_meanwhile)
     with pytest.raises(ExportError, match="another process wrote there at the same time"):
         require_replaceable(path)
 

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from mismartera.engine.columns.derive import bar_batch
-from mismartera.engine.log.schedule import Schedule
 from mismartera.engine.log.segment import Segment, merge
+from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.log.view import LogView, appended
 from mismartera.engine.session.session_data import SessionData
 from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
@@ -90,7 +90,7 @@ def test_a_view_reads_any_range_of_offsets() -> None:
 
 def test_a_schedule_reveals_rows_in_order_of_time_then_place() -> None:
     segment = bars([0, MINUTE_US, 0, 2 * MINUTE_US, 0], [0, 0, 1, 1, 2], 4)
-    schedule = Schedule.of(segment)
+    schedule = Timetable.of(segment)
     assert schedule.times.tolist() == [MINUTE_US, 2 * MINUTE_US, 3 * MINUTE_US]
     assert schedule.positions(np.array([0, MINUTE_US, MINUTE_US + 1, 10 * MINUTE_US])).tolist() == [0, 3, 3, 5]
     visible = np.zeros(4, dtype=np.int64)
@@ -104,10 +104,10 @@ def test_a_schedule_reveals_rows_in_order_of_time_then_place() -> None:
 def test_instants_off_any_grid_are_ordered_too() -> None:
     stamps = [7, 3, 1_000_003, 11, 5_000_000_000_000]
     segment = bars(stamps, [0, 1, 2, 3, 4], 5)
-    schedule = Schedule.of(segment)
+    schedule = Timetable.of(segment)
     assert schedule.times.tolist() == [stamp + MINUTE_US for stamp in sorted(stamps)]
 
 
 def test_an_empty_schedule() -> None:
-    schedule = Schedule.of(bars([], [], 3))
+    schedule = Timetable.of(bars([], [], 3))
     assert schedule.positions(np.array([5])).tolist() == [0]

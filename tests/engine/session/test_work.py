@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mismartera.engine.log.schedule import Schedule
+from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.staging import StagedDay
 from tests.golden.small import make_system, minutes
@@ -61,13 +61,13 @@ def test_a_step_touches_the_rows_that_become_visible_and_no_other(
 ) -> None:
     data, day = staged(tmp_path, ["A", "B", "C"], without=[4, 5])
     touched: list[tuple[int, int, int]] = []
-    advance = Schedule.advance
+    advance = Timetable.advance
 
-    def noted(schedule: Schedule, visible: Any, start: int, stop: int) -> Any:
+    def noted(schedule: Timetable, visible: Any, start: int, stop: int) -> Any:
         touched.append((len(schedule.rows), start, stop))
         return advance(schedule, visible, start, stop)
 
-    monkeypatch.setattr(Schedule, "advance", noted)
+    monkeypatch.setattr(Timetable, "advance", noted)
     per_step = []
     for us in day.steps().tolist():
         del touched[:]

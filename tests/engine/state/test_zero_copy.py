@@ -9,9 +9,9 @@ import pytest
 
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.data.catalog import Catalog
-from mismartera.engine.data.manager import DataManager
+from mismartera.engine.data.data_manager import DataManager
 from mismartera.engine.state.staging import stage_bars
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.interval import Interval
 from tests.golden.small import make_system, minutes

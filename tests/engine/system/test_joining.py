@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import StateError, UnknownNameError
 from tests.golden.small import make_system, minutes
 

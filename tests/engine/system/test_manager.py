@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from mismartera.engine.system.manager import SystemManager, SystemState
+from mismartera.engine.system.system_manager import SystemManager, SystemState
 from mismartera.engine.threads.session_coordinator import SessionCoordinator
 from mismartera.schemas.errors import ConfigError, DataError, ExportError, StateError, UnknownNameError
 from tests.golden.small import make_system, minutes
@@ -174,7 +174,7 @@ def test_a_hook_may_stop_the_run(system: SystemManager) -> None:
 
 def test_an_analysis_may_stop_the_run(system: SystemManager, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must not wait for the coordinator, which waits for the analysis."""
-    monkeypatch.setattr("mismartera.engine.system.manager._JOIN_S", 1.0)
+    monkeypatch.setattr("mismartera.engine.system.system_manager._JOIN_S", 1.0)
     joined_by: list[str] = []
     join = SessionCoordinator.join
 

@@ -11,12 +11,12 @@ import pytest
 
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.session.symbol_session_data import SymbolSessionData
-from mismartera.engine.system.manager import SystemManager
+from mismartera.engine.system.system_manager import SystemManager
 from mismartera.engine.threads.analysis_engine import AnalysisEngine
 from mismartera.engine.threads.data_processor import DataProcessor
 from mismartera.engine.threads.data_quality_manager import DataQualityManager
 from mismartera.engine.threads.session_coordinator import SessionCoordinator
-from mismartera.engine.time.manager import TimeManager
+from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.errors import UnknownNameError
 from tests.golden.small import make_system, minutes, us
 

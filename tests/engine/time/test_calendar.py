@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from mismartera.engine.time import schedule
+from mismartera.engine.time import session_columns as schedule
 from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession
 from mismartera.schemas.errors import CalendarError
 from mismartera.schemas.exchanges import EXCHANGE_GROUPS, ExchangeGroup
@@ -306,7 +306,7 @@ def test_threads_may_grow_the_range_at_once(us: ExchangeCalendar) -> None:
 
 def test_importing_the_package_imports_no_pandas() -> None:
     code = (
-        "import sys, mismartera.engine.time.manager; "
+        "import sys, mismartera.engine.time.time_manager; "
         "print([name for name in ('pandas', 'exchange_calendars') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

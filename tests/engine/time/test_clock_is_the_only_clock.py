@@ -75,7 +75,7 @@ def test_the_search_finds_a_clock(line: str) -> None:
         '"""Never datetime.now()."""',
         "x = 1  # not time.time()",
         "from mismartera.engine.time import clock",
-        "from mismartera.engine.time.manager import TimeManager",
+        "from mismartera.engine.time.time_manager import TimeManager",
         "from .time import manager",
         "import datetime as dt",
         "x = dt.time(4)",

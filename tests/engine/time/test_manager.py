@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from mismartera.engine.time import clock
-from mismartera.engine.time.manager import TimeManager
+from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import CalendarError, StateError
 

@@ -1,0 +1,1 @@
+"""Exports on disk: formats, file names, atomic writes of files and folders."""

@@ -1,0 +1,416 @@
+"""`SystemManager`: one session, from its configuration to its exports."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import logging
+import threading
+import uuid
+from collections.abc import Mapping, Sequence
+from concurrent.futures import CancelledError
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+
+from mismartera.engine.data.catalog import Catalog
+from mismartera.engine.data.data_manager import DataManager
+from mismartera.engine.session.history_window import HistoryWindow
+from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, OnError
+from mismartera.engine.threads.data_processor import DataProcessor
+from mismartera.engine.threads.data_quality_manager import DataQualityManager
+from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
+from mismartera.engine.time.calendar import TradingSession
+from mismartera.engine.time.time_manager import TimeManager
+from mismartera.schemas.config import SessionConfig, load_config, parse_config
+from mismartera.schemas.errors import CalendarError, DataError, StateError
+from mismartera.schemas.interval import Interval
+
+from .exports import SystemExports
+from .marks import mark_streams
+from .sql_access import SqlAccess, SystemFacts
+
+_LOG = logging.getLogger(__name__)
+_JOIN_S = 60.0
+DEFAULT_CATALOG = Path("data/catalog")
+
+
+class SystemState(enum.Enum):
+    """Where a system is in its life."""
+
+    INITIALIZED = "INITIALIZED"
+    RUNNING = "RUNNING"
+    PAUSED = "PAUSED"
+    STOPPED = "STOPPED"
+    FAILED = "FAILED"
+
+
+class SystemManager(SystemExports):
+    """Runs one session and answers for its state.
+
+    Parameters
+    ----------
+    config : SessionConfig, dict, str or Path
+        The configuration, the same as plain data, or the file that holds it.
+    catalog : Catalog, str or Path
+        Where the data lies.
+    on_error : {"raise", "count"}
+        What an exception in an analysis does: stop the run, or be counted.
+    text_cache_bytes : int, optional
+        Bound on the encoded row text that exports keep; by default none.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is wrong.
+    CalendarError
+        If the window leaves the days the exchange's calendar knows.
+
+    Notes
+    -----
+    Every method is safe to call from any thread. `stop` is idempotent; a system runs once.
+
+    Examples
+    --------
+    ::
+
+        system = SystemManager("session.json", "data/catalog")
+        system.add_analysis(lambda context: context.record("bars", len(context.new_bars())))
+        system.start()
+        system.wait()
+        system.export_status("state.json")
+    """
+
+    def __init__(
+        self,
+        config: SessionConfig | dict[str, Any] | str | Path,
+        catalog: Catalog | str | Path = DEFAULT_CATALOG,
+        *,
+        on_error: OnError = "raise",
+        text_cache_bytes: int | None = None,
+    ) -> None:
+        super().__init__()
+        _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
+        self.config = load_config(config) if isinstance(config, str | Path) else parse_config(config)
+        _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
+        self._config_json = self.config.model_dump(mode="json")
+        self.time_manager = TimeManager(self.config)
+        self.data_manager = DataManager(
+            catalog if isinstance(catalog, Catalog) else Catalog(catalog), self.time_manager
+        )
+        wanted = self.config.session_data_config
+        self.session_data = SessionData(
+            wanted.symbols,
+            base_interval=wanted.base_interval,
+            derived_intervals=wanted.generated_intervals,
+            timezone=self.time_manager.get_market_timezone().key,
+            text_cache_bytes=text_cache_bytes,
+        )
+        self.analysis_engine = AnalysisEngine(on_error)
+        self.hooks = Hooks()
+        self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
+        self._sql = SqlAccess(self.sql_facts)
+        self.analysis_engine.sql = self._sql.query
+        self.run_id = uuid.uuid4().hex[:12]
+        self._state = SystemState.INITIALIZED
+        self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
+        self.session_data.publish(self.time_manager.now_us)
+        self._coordinator: SessionCoordinator | None = None
+        self._processor: DataProcessor | None = None
+        self._quality: DataQualityManager | None = None
+        self._lock = threading.RLock()
+        _remember(self)
+
+    # --- life ----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> SystemState:
+        """Where the system is in its life. A run that came to its end by itself is STOPPED, or FAILED by an error."""
+        if self._state in (SystemState.RUNNING, SystemState.PAUSED) and self._coordinator is not None:
+            if self._coordinator.error is not None:
+                return SystemState.FAILED
+            if not self._coordinator.is_alive():
+                return SystemState.STOPPED
+        return self._state
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The session's state as last published."""
+        return self.session_data.snapshot
+
+    def add_analysis(
+        self, analysis: Analysis | type, *, every: Interval | int | str | None = None, name: str | None = None
+    ) -> None:
+        """Register an analysis before the start; see `AnalysisEngine.add`."""
+        if self._state is not SystemState.INITIALIZED:
+            raise StateError(f"the system is {self.state.value}: analyses are added before start")
+        self.analysis_engine.add(analysis, every=every, name=name)
+
+    def add_symbol(self, symbol: str) -> None:
+        """Have a symbol of the catalog join: before the start, or a session that streams, with its bars so far.
+
+        From a hook or an analysis, which the run itself waits for, it joins after the step, and the call returns.
+
+        Raises
+        ------
+        DataError
+            If it is no text.
+        UnknownNameError
+            If the catalog has no data of it; the message lists the symbols it has.
+        StateError
+            If the run has ended.
+        """
+        if not isinstance(symbol, str):
+            raise DataError(f"symbol {symbol!r} is none: expected a text, such as 'AAPL'")
+        with self._lock:
+            state, coordinator = self.state, self._coordinator
+            if symbol in self.session_data.symbols:
+                return
+            self.data_manager.require_symbols([symbol], [self.session_data.base])
+            if state is SystemState.INITIALIZED:
+                self.session_data.join(symbol)
+                return
+            if state not in (SystemState.RUNNING, SystemState.PAUSED) or coordinator is None:
+                raise StateError(f"the system is {state.value}: a symbol joins before the start or while it runs")
+            joined = coordinator.join_symbol(symbol)
+        if threading.current_thread() in (coordinator, self.analysis_engine):
+            return
+        try:
+            joined.result()
+        except CancelledError:
+            raise StateError(f"the run ended before {symbol!r} could join") from None
+
+    def start(self, until: str | dt.datetime | None = None) -> None:
+        """Check what the session needs, and start its four threads.
+
+        Parameters
+        ----------
+        until : str or datetime, optional
+            Where the run stops, local to the exchange, such as ``"2025-07-02T11:30"``; the state then stays as it
+            is at that instant. By default it runs to the end of the window.
+
+        Raises
+        ------
+        StateError
+            If the system was started before, or the configuration's mode is live.
+        CatalogError
+            If there is no catalog, or it lacks the streamed interval.
+        UnknownNameError
+            If a symbol is in none of the catalog's data; the message lists those that are.
+        CalendarError
+            If the window holds no session, or `until` is no time of it.
+        """
+        with self._lock:
+            if self._state is not SystemState.INITIALIZED:
+                raise StateError(f"the system is {self.state.value}: it starts once", hint="make a new SystemManager")
+            if self.config.mode == "live":
+                raise StateError(
+                    "mode is 'live', and this version has no live feed",
+                    hint="set mode to 'backtest', or feed a SessionData with append_bars",
+                )
+            sessions = self.time_manager.window_sessions()
+            until_us = None if until is None else self._until(until, sessions)
+            symbols = self.session_data.symbols
+            marks, events = mark_streams(self.data_manager, self.config.session_data_config, symbols)
+            _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
+            wanted = self.config.session_data_config
+            self._processor = DataProcessor(self.data_manager, wanted, symbols, events)
+            self._quality = DataQualityManager(enabled=wanted.quality.enabled)
+            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, symbols)
+            parts = Parts(
+                self.config, self.time_manager, self.session_data, history,
+                self._processor, self._quality, self.analysis_engine, marks,
+            )  # fmt: skip
+            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, until_us)
+            for thread in (self._processor, self._quality, self.analysis_engine, self._coordinator):
+                thread.start()
+            self._state = SystemState.RUNNING
+            _LOG.info("[SESSION_FLOW] 2: Complete - SystemManager.start() finished")
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait for the run to end; return whether it has. Raises what ended it early, with its own traceback."""
+        coordinator = self._coordinator
+        if coordinator is None:
+            raise StateError("the system was not started: there is nothing to wait for")
+        coordinator.join(timeout_s)
+        if coordinator.is_alive():
+            return False
+        self._close()
+        if coordinator.error is not None:
+            raise coordinator.error
+        return True
+
+    def run(self, until: str | dt.datetime | None = None) -> None:
+        """Start, and wait for the end."""
+        self.start(until)
+        self.wait()
+
+    def pause(self) -> None:
+        """Hold the run after the step it is in; readers and exports go on."""
+        with self._lock:
+            if self.state is not SystemState.RUNNING or self._coordinator is None:
+                raise StateError(f"the system is {self.state.value}: only a running one can be paused")
+            self._coordinator.pause()
+            self._state = SystemState.PAUSED
+
+    def resume(self) -> None:
+        """Let a paused run go on."""
+        with self._lock:
+            if self.state is not SystemState.PAUSED or self._coordinator is None:
+                raise StateError(f"the system is {self.state.value}: only a paused one can be resumed")
+            self._state = SystemState.RUNNING
+            self._coordinator.resume()
+
+    def stop(self) -> None:
+        """End the run after the step it is in, and all threads; the state stays readable. Further calls do nothing.
+
+        From a hook or an analysis, which the run itself waits for, it asks for the end and returns; `wait` sees it.
+        """
+        coordinator = self._coordinator
+        if coordinator is not None:
+            coordinator.halt()
+            if threading.current_thread() in (coordinator, self.analysis_engine):
+                return
+            self._close_workers()
+            coordinator.join(_JOIN_S)
+        self._close()
+
+    # --- state ---------------------------------------------------------------------------------------------------
+
+    def get_backtest_summary(self) -> dict[str, Any]:
+        """Return what the run did by the state as last published.
+
+        Returns
+        -------
+        dict
+            run_id (no two runs share one), sessions (that ended), symbols, steps, bars (base bars that became visible),
+            rows by data type, wall_seconds, bars_per_second, phase_seconds, rows_outside_session, rows_off_grid,
+            rows_duplicate, rows_invalid (of values that can be no bar's or trade's), gap_ranges and missing_bars by
+            interval, and under ``exports`` the count of delivered exports by mode, with p50 and p99 of milliseconds.
+            Rows that were left out count when their session ends.
+        """
+        return self._summary(self.snapshot)
+
+    def _summary(self, snapshot: Snapshot) -> dict[str, Any]:
+        ran = {} if self._coordinator is None else self._coordinator.summary(snapshot)
+        return {"run_id": self.run_id} | ran | {"exports": self.export_log.summary()}
+
+    def quality_by_symbol(self) -> list[tuple[str, int, int | None, float | None]]:
+        """Return symbol, base bars, missing ones and quality in percent over the run, worst first."""
+        return [] if self._coordinator is None else self._coordinator.statistics.by_symbol()
+
+    def sql(self, query: str) -> pa.Table:
+        """Answer one SQL query over the state as last published.
+
+        Parameters
+        ----------
+        query : str
+            One statement that reads; ``mismartera sql --tables`` describes the tables.
+
+        Returns
+        -------
+        pyarrow.Table
+
+        Raises
+        ------
+        MismarteraError
+            If it is wrong, would do more than read, or reaches a limit (1 GB, 30 s, 5,000,000 rows).
+
+        Notes
+        -----
+        Bars are read where they lie, none is copied, and the stream goes on meanwhile.
+        """
+        return self._sql.query(query, self.snapshot)
+
+    def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
+        sections: dict[str, Any] = {
+            "system_manager": self._own_section(debug=debug),
+            "performance_metrics": self._summary(snapshot),
+            "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
+            "threads": self._thread_sections(snapshot, complete=complete, debug=debug),
+        }
+        return sections | ({"session_config": self._config_section()} if complete else {})
+
+    def _config_section(self) -> dict[str, Any]:
+        return self._config_json
+
+    def _thread_sections(
+        self, snapshot: Snapshot | None = None, *, complete: bool = True, debug: bool = False
+    ) -> dict[str, Any]:
+        threads = {
+            "session_coordinator": self._coordinator,
+            "data_processor": self._processor,
+            "data_quality_manager": self._quality,
+            "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
+        }
+        sections = {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
+        if snapshot is not None and self._coordinator is not None:  # the run goes on while a snapshot is exported
+            sections["session_coordinator"]["_session_active"] = snapshot.active
+        return sections
+
+    def _own_section(self, *, debug: bool) -> dict[str, Any]:
+        time = self.time_manager
+        window = {"start_date": time.backtest_start_date, "end_date": time.backtest_end_date}
+        section: dict[str, Any] = {
+            "_state": self.state.value,
+            "_mode": self.config.mode.upper(),
+            "_start_time": self._started_at,
+            "timezone": time.get_market_timezone().key,
+            "exchange_group": self.config.exchange_group,
+            "asset_class": self.config.asset_class,
+            "backtest_window": None if time.backtest_start_date is None else window,
+        }
+        if debug:
+            memory_mb = psutil.Process().memory_info().rss / 2**20
+            section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
+        return section
+
+    def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
+        time = self.time_manager
+        us = time.parse_local(until if isinstance(until, str) else until.isoformat())
+        extended = self.config.session_data_config.extended_hours
+        first, last = sessions[0], sessions[-1]
+        opens = first.day_start_us if extended else first.open_us
+        closes = last.day_stop_us if extended else last.close_us
+        if not opens <= us <= closes:
+            raise CalendarError(
+                f"until {time.isoformat(us)} is not within the run: expected a time from {time.isoformat(opens)} to "
+                f"{time.isoformat(closes)}",
+                hint="leave it out to run to the end, or change the window in backtest_config",
+            )
+        return us
+
+    def _close_workers(self) -> None:
+        for worker in (self._processor, self._quality, self.analysis_engine):
+            if worker is not None:
+                worker.close()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._close_workers()
+            if self._state is SystemState.INITIALIZED:
+                self._state = SystemState.STOPPED
+            elif self._state in (SystemState.RUNNING, SystemState.PAUSED):
+                failed = self._coordinator is not None and self._coordinator.error is not None
+                self._state = SystemState.FAILED if failed else SystemState.STOPPED
+
+
+_current: SystemManager | None = None
+
+
+def get_system_manager() -> SystemManager:
+    """Return the system this process made last; raises `StateError` if it made none."""
+    if _current is None:
+        raise StateError(
+            "this process has no system yet", hint="make one: SystemManager('session.json', 'data/catalog')"
+        )
+    return _current
+
+
+def _remember(system: SystemManager) -> None:
+    global _current
+    _current = system

@@ -1,0 +1,1 @@
+"""The guard of local SQL: which statements may run."""

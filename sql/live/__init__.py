@@ -1,0 +1,1 @@
+"""SQL over a running session's snapshots."""

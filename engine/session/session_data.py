@@ -281,7 +281,7 @@ class SessionData:
             history = history.with_names_of(self._history)
             version = self._history.version + 1
             changed = np.full(len(self.symbols), version, dtype=np.int64)
-            self._history = replace(history, version=version, changed=changed, memo={})
+            self._history = replace(history, version=version, changed=changed, texts={})
             self._frame = None
             self.publish()
 
@@ -386,7 +386,7 @@ class SessionData:
             self._frame = None
             version = self._history.version + 1
             changed = np.append(self._history.changed, version)
-            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, memo={})
+            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, texts={})
             self.publish()
             return code
 

@@ -256,6 +256,9 @@ def verify_command(ctx: click.Context, catalog: Path) -> None:
         summary = verify(Catalog(catalog), progress=update)
     for problem in summary.problems:
         say(f"{problem.path}: {problem.problem}")
+    if others := summary.without_checksums:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        say(f"no checksums, so damage may go unnoticed, in {others[0]}{more}: written by another program")
     found = len(summary.problems)
     verdict = f"{found} problem{'s' if found > 1 else ''}" if found else "no problem"
     say(f"{summary.partitions:,} partitions, {summary.files:,} files, {summary.rows:,} rows: {verdict}")

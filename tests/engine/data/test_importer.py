@@ -380,7 +380,7 @@ def test_small_blocks_give_what_one_does(tmp_path, monkeypatch):
     text = "time,open,high,low,close,volume\n" + "".join(
         f"2025-07-02 {13 + n // 60}:{n % 60:02},1,1,1,1,{n}\n" for n in range(200)
     )
-    monkeypatch.setattr("mismartera.engine.data.csv_source.BLOCK_BYTES", 100)
+    monkeypatch.setattr("mismartera.engine.data.csv_records.BLOCK_BYTES", 100)
     monkeypatch.setattr("mismartera.engine.data.importer.CHUNK_ROWS", 7)
     catalog, summary = load(tmp_path, text + "bad,1,1,1,1,1")
     assert [row[-1] for row in rows_of(catalog)] == list(range(200))

@@ -131,32 +131,33 @@ class CsvRecords:
         """Yield a frame with the records that did not fit, lines for numbers, and without empty records."""
         due = [one for one in self._ragged if is_last or one[0] < self._next]
         self._ragged = self._ragged[len(due) :]
-        extra = pl.lit(None, dtype=pl.String).alias("misfit")
-        names, wanted = self._names, len(self.first)
-        if self._width > wanted:
-            beyond = [pl.col(name) for name in names[wanted : self._width]]
-            line = pl.concat_str(names[: self._width], separator=self.delimiter)
-            extra = pl.when(pl.any_horizontal(_has_value(cell) for cell in beyond)).then(line).alias("misfit")
-        missing = [pl.lit(None, dtype=pl.String).alias(name) for name in names[self._width :]]
-        frame = frame.with_columns(extra, *missing).select("number", *names, "misfit")
+        frame = self._with_all_columns(frame)
         if due:
-            rows = [(number, *self._fields(text)) for number, text in due]
+            rows = [(number, *self._fields(text), text.count("\n")) for number, text in due]
             frame = pl.concat([frame, pl.DataFrame(rows, schema=frame.schema, orient="row")]).sort("number")
         if not len(frame):
             return
-        frame = frame.with_columns(row=pl.col("number") + self._shift)
-        if self.has_quotes:
-            breaks = frame.select(pl.sum_horizontal(pl.col(*names).str.count_matches("\n", literal=True))).to_series()
-            frame = frame.with_columns(row=pl.col("row") + breaks.cum_sum().shift(1, fill_value=0))
-            self._shift += int(breaks.sum())
-            self._ends_within_value = bool(breaks[-1])
-        else:
-            self._ends_within_value = False
-        blank = ~_has_value(pl.col(names[0]))
-        if frame.select(blank.any()).item():
-            frame = frame.filter(~blank | pl.any_horizontal(_has_value(pl.col(name)) for name in names))
+        before = pl.col("breaks").cum_sum().shift(1, fill_value=0)
+        frame = frame.with_columns(row=pl.col("number") + self._shift + before)
+        self._shift += int(frame["breaks"].sum())
+        self._ends_within_value = bool(frame["breaks"][-1])
+        if frame.select((~_has_value(pl.col(self._names[0]))).any()).item():
+            frame = frame.filter(pl.any_horizontal(_has_value(pl.col(name)) for name in [*self._names, "misfit"]))
         if len(frame):
-            yield frame.select("row", *names, "misfit")
+            yield frame.select("row", *self._names, "misfit")
+
+    def _with_all_columns(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return records that fit with the columns they lack, why they do not fit ours, and their line breaks."""
+        names = self._names[: self._width]
+        misfit, breaks = pl.lit(None, dtype=pl.String), pl.lit(0, dtype=pl.Int64)
+        if self._width > len(self.first):
+            beyond = pl.any_horizontal(_has_value(pl.col(name)) for name in names[len(self.first) :])
+            misfit = pl.when(beyond).then(pl.concat_str(names, separator=self.delimiter))
+        if self.has_quotes:
+            breaks = pl.sum_horizontal(pl.col(*names).str.count_matches("\n", literal=True)).cast(pl.Int64)
+        missing = [pl.lit(None, dtype=pl.String).alias(name) for name in self._names[self._width :]]
+        frame = frame.with_columns(*missing, misfit=misfit, breaks=breaks)
+        return frame.select("number", *self._names, "misfit", "breaks")
 
     def _fields(self, text: str) -> list[str | None]:
         """Return the fields of a record that has too few or too many, and its text if too many have a value."""

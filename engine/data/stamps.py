@@ -136,7 +136,7 @@ def require_date_format(options: ImportOptions) -> None:
     moment = dt.datetime(2003, 12, 31, 22, 0, tzinfo=dt.UTC)
     try:
         read = _of_format(pl.Series([moment.strftime(_FRACTION.sub("", form))]), _FRACTION.sub("", form))
-        first = read.select(pl.coalesce("naive", "utc").dt.date()).item()
+        first = read.select(pl.coalesce("naive", pl.col("utc").dt.replace_time_zone(None)).dt.date()).item()
     except pl.exceptions.PolarsError:
         first = None
     if first != moment.date():

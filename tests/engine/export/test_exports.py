@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from mismartera.engine.export.writing.files import status_name, write_file
+from mismartera.engine.export.formats.json_file import JSON, JSON_GZ
+from mismartera.engine.export.writing.targets import status_name
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.system.system_manager import SystemManager
@@ -319,13 +320,13 @@ def test_a_file_holds_the_document(system: SystemManager, tmp_path: Path, suffix
 
 def test_a_second_file_of_one_name_gets_a_suffix_behind_its_stem(tmp_path: Path) -> None:
     name = status_name("v1.2 run", complete=True, stamp="20240703_093000")
-    paths = [write_file(tmp_path / name, [b"{}"], replace=False).path for _ in range(3)]
+    paths = [JSON.write_pieces(tmp_path / name, [b"{}"], replace=False).path for _ in range(3)]
     stem = "system_status_v1.2_run_complete_20240703_093000"
     assert [path.name for path in paths] == [f"{stem}.json", f"{stem}_2.json", f"{stem}_3.json"]
 
 
 def test_compressed_files_get_their_suffix_before_the_format(tmp_path: Path) -> None:
-    paths = [write_file(tmp_path / "a.json.gz", [b"{}"], replace=False).path.name for _ in range(2)]
+    paths = [JSON_GZ.write_pieces(tmp_path / "a.json.gz", [b"{}"], replace=False).path.name for _ in range(2)]
     assert paths == ["a.json.gz", "a_2.json.gz"]
 
 
@@ -335,5 +336,5 @@ def test_a_failure_of_the_pieces_themselves_leaves_nothing(tmp_path: Path) -> No
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_file(tmp_path / "a.json", pieces())
+        JSON.write_pieces(tmp_path / "a.json", pieces())
     assert list(tmp_path.iterdir()) == []

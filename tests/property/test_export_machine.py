@@ -378,7 +378,6 @@ def full_disk(after: int) -> Iterator[None]:
         yield
 
 
-@pytest.mark.samples
 def test_whatever_happens_between_exports_they_replay() -> None:
     ExportMachine.contract = load_contract()
     run_state_machine_as_test(ExportMachine, settings=settings(laws(50), stateful_step_count=40))

@@ -7,7 +7,6 @@ import gzip
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -22,14 +21,14 @@ from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
-from tests.contract import load_contract
+from tests.contract import Judge, load_contract
 from tests.golden.small import make_system, minutes, us
 
 EXTREMES = [1e-7, 1e22, 0.1 + 0.2, 1 / 3, 5e-324, 1e250, 123456789.123456789, 1e16, 100.0, 2.5e-5, 1e-5]
 
 
 @pytest.fixture
-def contract() -> ModuleType:
+def contract() -> Judge:
     return load_contract()
 
 
@@ -117,7 +116,7 @@ def system(tmp_path: Path) -> SystemManager:
 class Chain:
     """A consumer that checks all it is sent."""
 
-    def __init__(self, contract: ModuleType, system: SystemManager) -> None:
+    def __init__(self, contract: Judge, system: SystemManager) -> None:
         self.contract, self.system, self.held = contract, system, None
 
     def take(self, *, complete: bool = False) -> dict[str, Any]:
@@ -130,8 +129,7 @@ class Chain:
         return export
 
 
-@pytest.mark.samples
-def test_a_delta_carries_what_is_new_and_says_where(system: SystemManager, contract: ModuleType) -> None:
+def test_a_delta_carries_what_is_new_and_says_where(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     taken: list[dict[str, Any]] = []
 
@@ -214,8 +212,7 @@ def test_threads_are_told_as_of_the_snapshot(system: SystemManager) -> None:
     assert active == [True, False]
 
 
-@pytest.mark.samples
-def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: ModuleType) -> None:
+def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -226,8 +223,7 @@ def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: 
     chain.take()
 
 
-@pytest.mark.samples
-def test_a_range_that_is_gone_is_told(system: SystemManager, contract: ModuleType) -> None:
+def test_a_range_that_is_gone_is_told(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -244,8 +240,7 @@ def test_gaps_set_by_hand_are_told_in_the_exchanges_zone(system: SystemManager) 
     assert [each["start_time"] for each in ranges] == ["09:35:00"]
 
 
-@pytest.mark.samples
-def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: ModuleType) -> None:
+def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -253,8 +248,7 @@ def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: Modul
     assert chain.take()["_metadata"]["reset"] is True
 
 
-@pytest.mark.samples
-def test_a_consumer_survives_figures_that_start_over(system: SystemManager, contract: ModuleType) -> None:
+def test_a_consumer_survives_figures_that_start_over(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -263,8 +257,7 @@ def test_a_consumer_survives_figures_that_start_over(system: SystemManager, cont
     assert chain.take()["_metadata"]["reset"] is False
 
 
-@pytest.mark.samples
-def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, contract: ModuleType) -> None:
+def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -273,8 +266,7 @@ def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, co
     assert historical["mean"] == 1.0
 
 
-@pytest.mark.samples
-def test_without_quality_there_is_none(tmp_path: Path, contract: ModuleType) -> None:
+def test_without_quality_there_is_none(tmp_path: Path, contract: Judge) -> None:
     rows = minutes("A", "2024-07-03T09:30-04:00", 20)
     made = make_system(tmp_path, rows, "2024-07-03", quality={"enabled": False})
     made.run()
@@ -285,9 +277,8 @@ def test_without_quality_there_is_none(tmp_path: Path, contract: ModuleType) -> 
     assert "gaps" not in section
 
 
-@pytest.mark.samples
 def test_an_export_before_the_start_holds_to_the_contract_but_for_its_date(
-    system: SystemManager, contract: ModuleType
+    system: SystemManager, contract: Judge
 ) -> None:
     export = system.system_info()
     assert contract.problems(export) == []

@@ -12,13 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns, detect_gaps
+from mismartera.engine.columns.gaps import GapRanges, detect_gaps
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment, merge
-from mismartera.schemas.bars import LOG_BAR_SCHEMA
+from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
 
-from .gap_view import GapView
+from .gap_log import GapRows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,11 +31,7 @@ class HistoryDay:
     date: dt.date
     segment: Segment
     grid: BucketGrid
-    gaps: GapColumns | None
-
-    def gap_view(self) -> GapView | None:
-        """Return the session's gaps; None where quality is off."""
-        return None if self.gaps is None else GapView.whole(self.gaps, self.grid)
+    gaps: GapRanges | None
 
     def joined(self, segment: Segment) -> HistoryDay:
         """Return the day with the rows of `segment` as well, those of symbols that had none."""
@@ -70,6 +66,11 @@ class HistoryGaps(NamedTuple):
     start_us: Ints
     end_us: Ints
     bar_count: Ints
+
+    def rows(self) -> GapRows:
+        """Return the ranges as a session has them: nobody tried to fill one."""
+        retries = np.zeros(len(self.code), dtype=np.int64), pa.nulls(len(self.code), TIMESTAMP)
+        return GapRows(self.code, self.start_us, self.end_us, self.bar_count, *retries)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +130,7 @@ class HistoryInterval:
         gaps: HistoryGaps | None = self.memo["gaps"]
         return gaps
 
-    def _gaps(self, found: list[GapColumns]) -> HistoryGaps:
+    def _gaps(self, found: list[GapRanges]) -> HistoryGaps:
         code, first, last = (
             np.concatenate([getattr(day, name) for day in found]) for name in ("code", "first", "last")
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import Snapshot
 
 from .kind_section import before_rows, number_texts
-from .ranges import gap_text, range_text
+from .ranges import gap_text, range_texts
 from .row_texts import RowTexts
 from .rows import SEPARATOR, stamp_texts, style_of
 
@@ -125,16 +125,14 @@ class HistorySection:
         return [start % (count, _range(dates), _list(dates), score, gap) for count, dates, score, gap in rows]
 
     def _gap_texts(self, interval: HistoryInterval, style: str) -> list[bytes]:
-        ranges: list[list[bytes]] = [[] for _ in self._snapshot.symbols]
-        gaps = interval.gaps()
-        if gaps is not None:
-            count = len(gaps.code)
-            labels = stamp_texts(np.concatenate([gaps.start_us, gaps.end_us]), style, self._snapshot.timezone)
-            rows = zip(gaps.code.tolist(), labels[:count], labels[count:], gaps.bar_count.tolist(), strict=True)
-            for code, start, end, bars in rows:
-                ranges[code].append(range_text(start, end, bars))
-        told = zip(ranges, _missing(interval).tolist(), strict=True)
-        return [gap_text(len(parts), missing, b",".join(parts)) for parts, missing in told]
+        gaps, n_symbols = interval.gaps(), len(self._snapshot.symbols)
+        if gaps is None:
+            return [b""] * n_symbols
+        labels = partial(stamp_texts, style=style, timezone=self._snapshot.timezone)
+        texts = range_texts(gaps.rows(), labels, labels)
+        counts = np.bincount(gaps.code, minlength=n_symbols).tolist()
+        figures = enumerate(zip(counts, _missing(interval).tolist(), strict=True))
+        return [gap_text(count, missing, texts.get(code, b"")) for code, (count, missing) in figures]
 
     def _date_ranges(self) -> list[bytes]:
         """Return the dates each symbol has data of, over all intervals, as text; kept with the history."""

@@ -365,6 +365,11 @@ class Held:
     own: Export
     shared: Any
 
+    def rows(self, symbol: str, kind: str) -> int:
+        """Return how many session rows of a symbol's data type are held."""
+        session = self.own["symbols"].get(symbol, {}).get("session", {})
+        return len(session[kind]["rows"]) if kind in session else 0
+
 
 class Judge:
     """This module, and beside it the judge in ``../shared/contract`` where that is there."""

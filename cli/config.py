@@ -114,6 +114,7 @@ def init_command(path: Path, force: bool) -> None:
     if path.exists() and not force:
         raise StateError(f"{path} exists already", hint="--force overwrites it")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path.resolve()) as file:
             file.write(json.dumps(EXAMPLE, indent=2).encode() + b"\n")
     except OSError as error:

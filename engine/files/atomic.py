@@ -109,11 +109,10 @@ class Draft:
 
 @contextmanager
 def draft(target: Path) -> Iterator[Draft]:
-    """Yield a draft beside `target`, whose folder is made; removed at the end unless it was published.
+    """Yield a draft beside `target`, in a folder that exists; removed at the end unless it was published.
 
     What processes that were killed left in that folder is removed first.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent.resolve())
     made = Draft(unused_name(target))
     try:

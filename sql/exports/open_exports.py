@@ -109,10 +109,12 @@ def _loaded(chain: Sequence[ExportFile]) -> list[Member]:
         of_one_run(metrics, export.sections["performance_metrics"], file.path)
         metrics = export.sections["performance_metrics"]
         tables = export.tables()
-        counted.append(Counted.of(file.path, file.metadata, tables))
+        if len(chain) > 1 or not file.is_complete:  # else its own counts were compared already
+            counted.append(Counted.of(file.path, file.metadata, tables))
         kept = {} if export.format == "parquet" else tables
         members.append(Member(file, export.format, export.sections, kept, export.symbols, export.rows))
-    require_totals(counted)
+    if counted:
+        require_totals(counted)
     return members
 
 

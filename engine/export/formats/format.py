@@ -87,8 +87,9 @@ class Format(ABC):
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raise `ExportError` where the operating system refuses to write an export to `path`."""
+    """Make the folder of `path`; raise `ExportError` where the operating system refuses to write an export there."""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
         if isinstance(error, ExportError):

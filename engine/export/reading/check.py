@@ -174,7 +174,7 @@ def _section(part: str, kind: str, section: dict[str, Any], *, complete: bool) -
         return
     if complete and list(stamps) != sorted(stamps):
         yield "rows are not in the order of time"
-    if any(not all(map(math.isfinite, filter(_is_float, values))) for values in columns[1:]):
+    if not all(map(_are_finite, columns[1:])):
         yield "a value of a row is not a finite number"
     if kind in EVENTS:
         if section.get("total_count") and not section.get("latest"):
@@ -283,8 +283,8 @@ def _values(document: Mapping[str, Any]) -> Iterator[str]:
         yield _TOO_DEEP
 
 
-def _is_float(value: Any) -> bool:
-    return isinstance(value, float)
+def _are_finite(values: tuple[Any, ...]) -> bool:
+    return bool(np.isfinite(np.array([value for value in values if type(value) is float])).all())
 
 
 def _object(value: Any) -> dict[str, Any]:

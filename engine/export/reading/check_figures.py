@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from mismartera.engine.export.consumers.filter import EVENTS
 
+_BIGGEST = 1 << 63  # what no column of whole numbers holds
 _PRICES = ("high", "low", "vwap")
 _COLUMNS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {"ticks": ((1,), (2,)), "quotes": ((1, 2), (3, 4))}
 """Of ticks and quotes: the places of prices and of whole numbers in a row."""
@@ -68,17 +69,17 @@ def _rows(kind: str, rows: Iterable[list[Any]]) -> Iterator[str]:
         if not {type(row[place]) for row in rows} <= {int, float}:
             yield f"data: expected numbers in column {place + 1}"
     for place in counts:
-        if not all(_is_whole(row[place]) for row in rows):
+        values = [row[place] for row in rows]
+        if values and not (set(map(type, values)) == {int} and min(values) >= -_BIGGEST and max(values) < _BIGGEST):
             yield f"data: expected whole numbers in column {place + 1}"
     if kind == "ticks" and not {type(row[3]) for row in rows} <= {str, type(None)}:
         yield "data: expected texts or null in column 4"
 
 
-def _stamps(section: Mapping[str, Any]) -> Iterator[str]:
-    yield from (row[0] for row in section.get("data", ()))
-    for gap in section.get("gaps", {}).get("ranges", ()):
-        yield gap["start_time"]
-        yield gap["end_time"]
+def _stamps(section: Mapping[str, Any]) -> set[str]:
+    ranges = section.get("gaps", {}).get("ranges", ())
+    ends = {gap[name] for gap in ranges for name in ("start_time", "end_time")}
+    return {row[0] for row in section.get("data", ())} | ends
 
 
 def _section(section: Mapping[str, Any]) -> Iterator[str]:
@@ -114,11 +115,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
-
-
-def _is_whole(value: Any) -> bool:
-    return type(value) is int and -(1 << 63) <= value < 1 << 63
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _BIGGEST
 
 
 def _is_moment(text: str) -> bool:

@@ -206,8 +206,8 @@ def forget(snapshot: Snapshot) -> None:
     """Drop all that exports keep: row text, and figures computed on first use."""
     for segment in segments_of(snapshot):
         segment.texts.clear()
-    memos: list[Callable[[], None]] = [snapshot.history.memo.clear]
-    memos += [interval.memo.clear for interval in snapshot.history.intervals.values()]
+    memos: list[Callable[[], None]] = [snapshot.history.texts.clear]
+    memos += [interval.texts.clear for interval in snapshot.history.intervals.values()]
     memos += [kind.columns.texts.clear for kind in snapshot.kinds.values()]
     for clear in memos:
         clear()

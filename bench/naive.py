@@ -202,14 +202,14 @@ def _session_bars(snapshot: Snapshot, kind: str, code: int) -> Bars:
 
 def _past_bars(snapshot: Snapshot, kind: str, code: int) -> Bars:
     interval = snapshot.history.intervals[kind]
-    found, quality = interval.gaps(), interval.quality()
+    found, quality = interval.gaps, interval.quality
     assert found is not None
     assert quality is not None
     mine = found.code == code
     columns = (column[mine].tolist() for column in (found.start_us, found.end_us, found.bar_count))
     gaps = _gaps(zip(*columns, strict=True), snapshot.timezone)
     rows = _rows(interval.table(code), snapshot.timezone)
-    return Bars(rows, interval.generated, quality[code].item(), gaps, list(interval.dates()[code]))
+    return Bars(rows, interval.generated, quality[code].item(), gaps, list(interval.dates[code]))
 
 
 def _gaps(ranges: Iterable[tuple[int, int, int]], zone: ZoneInfo) -> list[Gap]:

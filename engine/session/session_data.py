@@ -30,7 +30,9 @@ from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
-from .applying import AppliedRows, padded, with_gaps_by_hand, with_quality_by_hand
+from .applying import AppliedRows
+from .by_hand import with_gaps_by_hand, with_quality_by_hand
+from .fed_interval import padded
 from .given_gaps import checked_gaps, gap_rows
 from .incoming import AppendResult
 from .queue import SessionQueue
@@ -281,7 +283,7 @@ class SessionData:
             history = history.with_names_of(self._history)
             version = self._history.version + 1
             changed = np.full(len(self.symbols), version, dtype=np.int64)
-            self._history = replace(history, version=version, changed=changed, memo={})
+            self._history = replace(history, version=version, changed=changed, texts={})
             self._frame = None
             self.publish()
 
@@ -386,7 +388,7 @@ class SessionData:
             self._frame = None
             version = self._history.version + 1
             changed = np.append(self._history.changed, version)
-            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, memo={})
+            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, texts={})
             self.publish()
             return code
 

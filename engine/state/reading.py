@@ -65,7 +65,7 @@ def gap_infos(snapshot: Snapshot, interval: str, code: int, part: str = "session
     zone: dt.tzinfo = dt.UTC if interval.endswith("d") else snapshot.timezone
     found: list[GapInfo] = []
     history = snapshot.history.intervals.get(interval)
-    if part != "session" and history is not None and (past := history.gaps()) is not None:
+    if part != "session" and history is not None and (past := history.gaps) is not None:
         mine = past.code == code
         columns = (values[mine].tolist() for values in (past.start_us, past.end_us, past.bar_count))
         found += [

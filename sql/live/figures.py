@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
@@ -12,7 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.data.partition import EVENT_KINDS
-from mismartera.engine.state.gap_log import GapRows, ranges_of
+from mismartera.engine.state.gap_log import ranges_of
+from mismartera.engine.state.gap_rows import GapRows
+from mismartera.engine.state.history import History
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.sql.tables import SQL_TABLES
 
@@ -83,7 +86,7 @@ def _session_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
 
 def _past_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
     for name, interval in snapshot.history.intervals.items():
-        gaps = interval.gaps()
+        gaps = interval.gaps
         if gaps is not None:
             days = np.array([day.date for day in interval.days], dtype="datetime64[D]").view(np.int64)
             yield _Ranges(name, "historical", days[gaps.day], gaps.rows())
@@ -124,10 +127,10 @@ def _session_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, A
 
 def _past_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for kind, interval in snapshot.history.intervals.items():
-        gaps = interval.gaps()
+        gaps = interval.gaps
         counts = None if gaps is None else np.bincount(gaps.code, minlength=len(snapshot.symbols))
-        told = {"quality": interval.quality(), "bars": interval.count(), "gap_count": counts}
-        yield kind, "historical", told | {"missing_bars": interval.missing()}
+        told = {"quality": interval.quality, "bars": interval.count, "gap_count": counts}
+        yield kind, "historical", told | {"missing_bars": interval.missing}
 
 
 def metrics_table(snapshot: Snapshot) -> pa.Table:
@@ -139,14 +142,17 @@ def metrics_table(snapshot: Snapshot) -> pa.Table:
     return table_of("session_metrics", {"symbol": symbol_array(snapshot), "session_date": dates} | columns)
 
 
+_INDICATORS: WeakKeyDictionary[History, pa.Table] = WeakKeyDictionary()
+
+
 def indicators_table(snapshot: Snapshot) -> pa.Table:
     """Return every historical indicator, one row per value; made once per history."""
-    memo = snapshot.history.memo
-    if "sql indicators" not in memo:
+    history = snapshot.history
+    if history not in _INDICATORS:
         tables = [SQL_TABLES["indicators"].schema.empty_table()]
-        tables += [_indicator(snapshot, name, values) for name, values in snapshot.history.indicators.items()]
-        memo["sql indicators"] = pa.concat_tables(tables)
-    return memo["sql indicators"]
+        tables += [_indicator(snapshot, name, values) for name, values in history.indicators.items()]
+        _INDICATORS[history] = pa.concat_tables(tables)
+    return _INDICATORS[history]
 
 
 def _indicator(snapshot: Snapshot, name: str, values: NDArray[np.float64]) -> pa.Table:

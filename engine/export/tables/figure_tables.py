@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.filter import EVENTS
 from mismartera.engine.log.view import held_offsets
-from mismartera.engine.state.gap_log import GapRows, ranges_of
+from mismartera.engine.state.gap_log import ranges_of
+from mismartera.engine.state.gap_rows import GapRows
 from mismartera.engine.state.history import HistoryInterval
 from mismartera.schemas.bars import TIMESTAMP
 
@@ -31,7 +32,7 @@ def gap_table(plan: TablePlan) -> pa.Table:
             since = None if held is None else held_offsets(held, kind, gaps.visible)[plan.codes]
             parts.append(_ranges(plan, kind, SESSION, ranges_of(gaps, plan.codes, since)))
     for text, interval in plan.history_intervals.items() if plan.fresh_history.any() else ():
-        past = interval.gaps()
+        past = interval.gaps
         if past is not None:
             places = plan.places()
             places[plan.codes[~plan.fresh_history]] = -1
@@ -82,9 +83,9 @@ def _session_quality(plan: TablePlan, kind: str) -> pa.Table:
 def _past_quality(plan: TablePlan, text: str, interval: HistoryInterval) -> pa.Table:
     places = np.flatnonzero(plan.fresh_history)
     codes = plan.codes[places]
-    quality, missing, gaps = interval.quality(), interval.missing(), interval.gaps()
+    quality, missing, gaps = interval.quality, interval.missing, interval.gaps
     figures = {
-        "total_count": pa.array(interval.count()[codes]),
+        "total_count": pa.array(interval.count[codes]),
         "generated": pa.repeat(pa.scalar(interval.generated), len(codes)),
     }
     if quality is not None and missing is not None and gaps is not None:

@@ -25,6 +25,8 @@ _CLOSED = {
 }
 
 
+LOCK = "SET lock_configuration = true"
+"""What is run last when a database is opened."""
 LONGEST_TIMEOUT = 1_000_000
 """Seconds; eleven days."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?)?B", re.IGNORECASE)
@@ -82,6 +84,8 @@ class Database:
         The zone times are shown and read in.
     folders : sequence of Path
         The only folders a connection may read from; none by default.
+    logs_queries : bool
+        Whether ``duckdb_logs`` holds the statements it ran.
 
     Attributes
     ----------
@@ -94,7 +98,9 @@ class Database:
     configuration is locked, and no extension can be loaded, whoever writes the queries.
     """
 
-    def __init__(self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = (), *, logs_queries: bool = False
+    ) -> None:
         config: dict[str, str | bool | int | float | list[str]] = dict(_CLOSED)
         config["memory_limit"] = limits.memory
         config["max_execution_time"] = str(math.ceil(limits.timeout_s * 1000))
@@ -111,7 +117,9 @@ class Database:
             self._root.execute("SET enable_external_access = false")
             self._root.execute(f"SET GLOBAL TimeZone = {quoted(timezone)}")
             create_empty_tables(self._root)
-            self._root.execute("SET lock_configuration = true")
+            if logs_queries:
+                self._root.execute("CALL enable_logging('QueryLog')").fetchall()
+            self._root.execute(LOCK)
         except duckdb.Error as error:
             raise QueryError(
                 f"limits of a query: {str(error).splitlines()[0]}",

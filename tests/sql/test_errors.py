@@ -70,7 +70,7 @@ def test_a_typo_names_the_nearest(session, query, message):
         ("PIVOT brs ON symbol", UnknownNameError, "table 'brs' does not exist; did you mean 'bars'"),
         ("PIVOT 'x.csv' ON symbol", QueryRefusedError, "'x.csv' is refused"),
         ("COPY (PIVOT bars ON symbol) TO 'x.csv'", QueryRefusedError, "^COPY is refused: a query may only read"),
-        ("WITH \"a/b\" AS (SELECT 1) SELECT 1", QueryRefusedError, "'a/b' cannot name a WITH query"),
+        ('WITH "a/b" AS (SELECT 1) SELECT 1', QueryRefusedError, "'a/b' cannot name a WITH query"),
         (
             "SELECT * FROM Memory.main.BARS",
             QueryRefusedError,

@@ -25,6 +25,8 @@ _CLOSED = {
 }
 
 
+LOCK = "SET lock_configuration = true"
+"""What is run last when a database is opened."""
 LONGEST_TIMEOUT = 1_000_000
 """Seconds; eleven days."""
 _SIZE = re.compile(r"\d+(\.\d+)? ?([KMGT]i?)?B", re.IGNORECASE)
@@ -82,8 +84,8 @@ class Database:
         The zone times are shown and read in.
     folders : sequence of Path
         The only folders a connection may read from; none by default.
-    logs_reads : bool
-        Whether ``duckdb_logs()`` tells each read of a file. A file is then read anew by each query, not kept.
+    log : {"FileSystem", "QueryLog"}, optional
+        What ``duckdb_logs()`` holds: each read of a file, which is then read anew by each query, or each statement.
 
     Attributes
     ----------
@@ -97,7 +99,7 @@ class Database:
     """
 
     def __init__(
-        self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = (), *, logs_reads: bool = False
+        self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = (), *, log: str | None = None
     ) -> None:
         config: dict[str, str | bool | int | float | list[str]] = dict(_CLOSED)
         config["memory_limit"] = limits.memory
@@ -112,13 +114,14 @@ class Database:
                 names = dict.fromkeys(form(str(folder.resolve())) for folder in folders for form in (str, as_pattern))
                 listed = ", ".join(quoted(name) for name in names)
                 self._root.execute(f"SET allowed_directories = [{listed}]")
-            if logs_reads:
+            if log == "FileSystem":
                 self._root.execute("SET enable_external_file_cache = false")
-                self._root.execute("CALL enable_logging('FileSystem', storage = 'memory')").fetchall()
             self._root.execute("SET enable_external_access = false")
             self._root.execute(f"SET GLOBAL TimeZone = {quoted(timezone)}")
             create_empty_tables(self._root)
-            self._root.execute("SET lock_configuration = true")
+            if log is not None:
+                self._root.execute(f"CALL enable_logging({quoted(log)}, storage = 'memory')").fetchall()
+            self._root.execute(LOCK)
         except duckdb.Error as error:
             raise QueryError(
                 f"limits of a query: {str(error).splitlines()[0]}",

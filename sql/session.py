@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from mismartera.schemas.errors import MismarteraError, StateError
 from mismartera.sql.guard.policy import Query, check
-from mismartera.sql.guard.shape import check_shape
+from mismartera.sql.guard.syntax import Parser, require_text
 
 from .database import Database, Limits
 from .errors import QueryError, QueryStoppedError
@@ -52,6 +51,7 @@ class SqlSession:
         self._sources = sources
         self._ready: set[str] = set()
         self._connection: duckdb.DuckDBPyConnection | None = database.connect()
+        self._parser = Parser(self._connection, limits)
 
     def __enter__(self) -> SqlSession:
         return self
@@ -75,7 +75,7 @@ class SqlSession:
         Parameters
         ----------
         text : str
-            One statement that reads: SELECT, WITH, FROM, VALUES, DESCRIBE, SUMMARIZE, SHOW TABLES, EXPLAIN.
+            One statement that reads: SELECT, WITH, FROM, VALUES, PIVOT, DESCRIBE, SUMMARIZE, SHOW TABLES, EXPLAIN.
 
         Returns
         -------
@@ -95,16 +95,9 @@ class SqlSession:
             If a table or column does not exist; it names the nearest.
         """
         connection = self._open_connection()
-        query = self._checked(connection, text)
-        if query.lists_tables:
-            return _documentation()
         try:
-            self.prepare(query.tables)
-            return self._fetch(connection, query)
-        except MismarteraError:
-            raise  # it says already what is wrong, such as a file of the catalog
-        except (duckdb.Error, OSError, pa.ArrowException) as error:
-            raise self._translated(error, query) from error
+            query = self._checked(text)
+            return _documentation() if query.lists_tables else self._answer(connection, query)
         except RuntimeError as error:
             if str(error) != "Query interrupted":
                 raise
@@ -112,6 +105,7 @@ class SqlSession:
 
     def interrupt(self) -> None:
         """Stop the query that another thread waits for, at once."""
+        self._parser.interrupt()
         if self._connection is not None:
             self._connection.interrupt()
 
@@ -137,13 +131,20 @@ class SqlSession:
             raise StateError("the SQL session is closed", hint="open another one")
         return self._connection
 
-    def _checked(self, connection: duckdb.DuckDBPyConnection, text: str) -> Query:
-        check_shape(text)
+    def _checked(self, text: str) -> Query:
         try:
-            kinds = [_kind(statement) for statement in connection.extract_statements(text)]
-            return check(text, kinds, lambda select: _serialised(connection, select))
+            return check(text, self._parser)
         except duckdb.Error as error:
-            raise self._stopped(error) or _wrong(error) from error
+            raise self._translated(error, Query(text, frozenset(SQL_TABLES))) from error
+
+    def _answer(self, connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
+        try:
+            self.prepare(query.tables)
+            return self._fetch(connection, query)
+        except MismarteraError:
+            raise  # it says already what is wrong, such as a file of the catalog
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise self._translated(error, query) from error
 
     def _failed(self, error: Exception) -> QueryStoppedError | None:
         """Return the error for a database that can answer nothing any more, and mark it so."""
@@ -157,6 +158,9 @@ class SqlSession:
 
     def _fetch(self, connection: duckdb.DuckDBPyConnection, query: Query) -> pa.Table:
         most = self._limits.rows
+        for name, select in query.enums:
+            connection.execute(f'CREATE OR REPLACE TEMP TYPE "{name}" AS ENUM ({select}\n)')
+            connection.complete()
         relation = connection.sql(query.text)
         if relation is None:
             raise QueryError("the statement gives no answer: expected a SELECT")
@@ -208,7 +212,7 @@ def split_statements(text: str) -> list[str]:
     QueryError
         If the text is no SQL.
     """
-    check_shape(text)
+    require_text(text)
     try:
         found = duckdb.extract_statements(text)
     except duckdb.Error as error:
@@ -220,20 +224,6 @@ def _wrong(error: Exception) -> QueryError:
     """Return the error for wrong SQL; the names of columns help only where one is wrong, or what a function takes."""
     named = isinstance(error, (duckdb.BinderException, duckdb.CatalogException))
     return QueryError(one_line(error), hint="'.schema TABLE' or --tables lists the columns" if named else None)
-
-
-def _kind(statement: duckdb.Statement) -> str:
-    """Return the kind of a statement; some that DuckDB parses have no name in its Python module."""
-    try:
-        return str(statement.type.name)
-    except ValueError:
-        return "this statement"
-
-
-def _serialised(connection: duckdb.DuckDBPyConnection, select: str) -> str:
-    found: tuple[Any, ...] | None = connection.execute("SELECT json_serialize_sql(?)", [select]).fetchone()
-    connection.complete()
-    return "" if found is None else str(found[0])
 
 
 def _plain_integers(table: pa.Table) -> pa.Table:

@@ -74,7 +74,7 @@ def open_catalog(
     sessions = CatalogSessions(files, EXCHANGE_GROUPS[exchange_group])
     date = session_date or sessions.last_date(intervals or list(files.dates))
     limits = limits or Limits()
-    database = Database(limits, sessions.timezone, [catalog.root], logs_reads=True)
+    database = Database(limits, sessions.timezone, [catalog.root], log="FileSystem")
     return CatalogSession(database, limits, _Views(files, intervals, date, sessions))
 
 

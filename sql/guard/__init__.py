@@ -1,1 +1,1 @@
-"""The guard of local SQL: which statements may run."""
+"""The local guard of SQL: a statement may read the tables, and nothing else."""

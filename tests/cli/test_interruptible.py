@@ -14,9 +14,11 @@ from mismartera.sql.database import Database, Limits
 from mismartera.sql.session import SqlSession
 
 ENDLESS = "SELECT max(a.range * b.range) FROM range(1000000000) a, range(1000000000) b"
+ENDLESS_PIVOT = "PIVOT (FROM range(1000000000) a, range(1000000000) b) ON a.range % 2"
 
 
-def test_an_interrupt_stops_the_query_and_not_the_session():
+@pytest.mark.parametrize(("query", "step"), [(ENDLESS, "_answer"), (ENDLESS_PIVOT, "_checked")])
+def test_an_interrupt_stops_the_query_and_not_the_session(query, step):
     began = threading.Event()
 
     def interrupt():
@@ -24,14 +26,13 @@ def test_an_interrupt_stops_the_query_and_not_the_session():
         os.kill(os.getpid(), signal.SIGINT)
 
     with SqlSession(Database(Limits(timeout_s=0)), Limits(timeout_s=0), {}, owns_database=True) as session:
-        fetch = session._fetch
-        session._fetch = lambda *asked: (began.set(), fetch(*asked))[1]
+        work = getattr(session, step)
+        setattr(session, step, lambda *asked: (began.set(), work(*asked))[1])
         with ThreadPoolExecutor(1) as pool:
             pool.submit(interrupt)
             with pytest.raises(KeyboardInterrupt):
                 # without a limit of time: it would never end by itself
-                interruptible(lambda: session.query(ENDLESS), session.interrupt)
-        session._fetch = fetch
+                interruptible(lambda: session.query(query), session.interrupt)
         assert session.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
 
 

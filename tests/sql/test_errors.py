@@ -53,24 +53,29 @@ def test_a_typo_names_the_nearest(session, query, message):
 @pytest.mark.parametrize(
     ("query", "error", "message"),
     [
-        ("SELECT averge(close) FROM bars", QueryRefusedError, "function averge is refused.*known to be harmless"),
+        ("SELECT averge(close) FROM bars", QueryError, 'Function with name averge does not exist! Did you mean "avg"'),
+        ("SELECT getenv('HOME')", QueryRefusedError, "function getenv is refused: expected one that only computes"),
+        ("FROM read_text('x')", QueryRefusedError, "function read_text in FROM is refused: expected a table, or a fu"),
         ("SELECT * FROM bars WHERE", QueryError, "syntax error.*in: SELECT"),
         ("SELECT close FROM bars GROUP BY symbol", QueryError, "close"),
         ("SELECT 'x'::INTEGER", QueryError, "Conversion Error"),
-        ("SELECT 1; SELECT 2", QueryRefusedError, "expected one statement, found 2"),
+        ("SELECT 1; SELECT 2", QueryRefusedError, "expected one statement, got 2"),
         ("COPY bars TO 'x.csv'", QueryRefusedError, "^COPY is refused: a query may only read"),
-        ("SELECT * FROM 'x.csv'", QueryRefusedError, "'x.csv' is refused.*never a file"),
+        ("SELECT * FROM 'x.csv'", QueryRefusedError, "'x.csv' is refused: expected a table, got a file"),
         ("SELECT * FROM range(11)", QueryStoppedError, "more than 10 rows"),
-        ("EXPLAIN ANALYZE SELECT 1", QueryRefusedError, "^EXPLAIN takes no options here"),
-        ("explain /* x */ analyze SELECT 1", QueryRefusedError, "^EXPLAIN takes no options here"),
-        ("EXPLAIN (FORMAT json) SELECT 1", QueryRefusedError, "^EXPLAIN takes no options here"),
+        ("EXPLAIN COPY bars TO 'x.csv'", QueryRefusedError, "^EXPLAIN is refused: a query may only read"),
+        ("EXPLAIN (FORMAT jsn) SELECT 1", QueryError, "jsn"),
+        ("PIVOT bars ON nothing", UnknownNameError, "column 'nothing' does not exist"),
+        ("PIVOT bars ON symbl", UnknownNameError, "column 'symbl' does not exist; did you mean 'symbol'"),
+        ("PIVOT brs ON symbol", UnknownNameError, "table 'brs' does not exist; did you mean 'bars'"),
+        ("PIVOT 'x.csv' ON symbol", QueryRefusedError, "'x.csv' is refused"),
+        ("COPY (PIVOT bars ON symbol) TO 'x.csv'", QueryRefusedError, "^COPY is refused: a query may only read"),
+        ('WITH "a/b" AS (SELECT 1) SELECT 1', QueryRefusedError, "'a/b' cannot name a WITH query"),
         (
             "SELECT * FROM Memory.main.BARS",
             QueryRefusedError,
-            "'memory.main.bars' is refused: .* by its bare name, bars",
+            "'memory.main.bars' is refused: expected its bare name, bars",
         ),
-        ("SELECT list_transform([1], lambda x: l) FROM (SELECT 1 l)", QueryRefusedError, "its own parameter, not l"),
-        ("SELECT max(close, 3) FROM bars", QueryRefusedError, "max takes at most 1 argument here"),
     ],
 )
 def test_what_is_wrong_is_said(session, query, error, message):
@@ -159,19 +164,14 @@ def test_a_limit_reached_before_the_query_is_run_is_told_as_such(session, monkey
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("SHOW VARIABLES", "^SHOW VARIABLES is refused: of the database only its tables"),
-        ("SHOW DATABASES", "^SHOW DATABASES is refused"),
-        ("SHOW SCHEMAS", "^SHOW SCHEMAS is refused"),
+        ("SHOW VARIABLES", "^SHOW VARIABLES is refused: expected SHOW TABLES, or DESCRIBE and a table"),
         ("SHOW timezone", "^SHOW TIMEZONE is refused"),
         ("SHOW TABLES FROM memory", "^this SHOW is refused"),
-        ("SHOW bars", "^SHOW bars is refused: DESCRIBE bars lists its columns"),
-        ("SELECT count(*) FROM (SHOW TABLES)", "^SHOW TABLES is a statement of its own"),
-        ("FROM (SHOW DATABASES)", "^SHOW DATABASES is refused"),
-        ("EXPLAIN SHOW TABLES", "^there is nothing to explain in SHOW TABLES"),
-        ("EXPLAIN SHOW DATABASES", "^SHOW DATABASES is refused"),
+        ("FROM (SHOW VARIABLES)", "^SHOW VARIABLES is refused"),
+        ("EXPLAIN SHOW VARIABLES", "^SHOW VARIABLES is refused"),
     ],
 )
-def test_show_tells_the_tables_and_nothing_else(session, query, message):
+def test_show_tells_no_settings(session, query, message):
     with pytest.raises(QueryRefusedError, match=message):
         session.query(query)
 
@@ -271,6 +271,11 @@ def test_the_stack_and_paths_are_left_out():
         ("SELECT len(replace(replace(replace('a b', 'a', 'b'), 'b', 'c'), ' ', '')) AS n", 2),
         ("SELECT list_sum('[1, 2]'::INTEGER[]) AS n", 3),
         ("EXPLAIN (SELECT 1)", None),
+        ("EXPLAIN ANALYZE SELECT 1", None),
+        ("explain /* x */ analyze SELECT 1", None),
+        ("EXPLAIN (FORMAT json) SELECT 1", None),
+        ("EXPLAIN SHOW TABLES", None),
+        ("SELECT len(list_transform([1], lambda x: [x, l])) AS n FROM (SELECT 1 l)", 1),
         ("WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r WHERE n < 7) SELECT max(n) AS n FROM r", 7),
         ("SELECT extract(hour FROM TIMESTAMPTZ '2025-07-02 09:30') AS n", 9),
         ("SELECT replace('a', 'a', '7')::INTEGER AS n", 7),

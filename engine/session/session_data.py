@@ -10,12 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import orjson
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.export.consumers.cursor import Cursor
-from mismartera.engine.export.document.session_section import session_data_json
+from mismartera.engine.export.consumers.consumers import DEFAULT, Consumers
+from mismartera.engine.export.consumers.filter import ExportFilter
 from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView, appended
 from mismartera.engine.state.history import History
@@ -32,6 +33,7 @@ from mismartera.schemas.interval import Interval
 from .given_gaps import checked_gaps
 from .incoming import NEVER, AppendResult, accept
 from .queue import SessionQueue
+from .signal import Signal
 from .symbol_session_data import SymbolSessionData
 
 Floats = NDArray[np.float64]
@@ -64,6 +66,11 @@ class SessionData:
         The exchange's zone.
     text_cache_bytes : int, optional
         Bound on the encoded row text that exports keep; by default none. See `TextCache`.
+
+    Attributes
+    ----------
+    published : Signal
+        What readers wait on for the next snapshot.
 
     Notes
     -----
@@ -98,8 +105,7 @@ class SessionData:
         self.intervals = (self.base, *(interval.text for interval in derived))
         self._codes = {symbol: code for code, symbol in enumerate(self.symbols)}
         self._lock = threading.RLock()
-        self._told: dict[str | None, Cursor] = {}
-        self._told_lock = threading.Lock()
+        self._consumers = Consumers()
         self._state = _State()
         self._history = History(changed=np.zeros(len(self.symbols), dtype=np.int64))
         self._day: StagedDay | None = None
@@ -111,6 +117,7 @@ class SessionData:
         self._set_gaps: dict[tuple[str, int], tuple[GapInfo, ...]] = {}
         self._clear_logs()
         self._snapshot = self._build()
+        self.published = Signal(lambda: self._snapshot)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -233,16 +240,20 @@ class SessionData:
         complete : bool
             Everything, or the rows that are new since the last call, complete or not, for the same `symbol`.
         debug : bool
-            Taken as every section's `to_json` does; this one is the same either way.
+            Accepted as in every section's `to_json`; this one is the same either way.
         symbol : str, optional
             Of one symbol; by default of all.
         """
+        consumer = DEFAULT if symbol is None else repr(symbol)
         if symbol is not None:
             self.code(symbol)
-        with self._told_lock:
-            snapshot = self._snapshot
-            section = session_data_json(snapshot, symbol, self._told.get(symbol), complete=complete)
-            self._told[symbol] = Cursor.of(snapshot)
+            self._consumers.register(consumer, ExportFilter(symbols=frozenset((symbol,))))
+        with self._consumers.delivering(consumer):
+            export = self._consumers.export(
+                consumer, self._snapshot, dict, complete=complete, debug=debug, generated_at=""
+            )
+            section: dict[str, Any] = orjson.loads(b"".join(export.session.pieces()))
+            self._consumers.acknowledge(export)
         return section
 
     # --- writing: the session's life -----------------------------------------------------------------------------
@@ -294,6 +305,8 @@ class SessionData:
             if now_us is not None:
                 self._state.now_us = now_us
             self._snapshot = self._build()
+            if self.published.awaited:
+                self.published.send()
             return self._snapshot
 
     def clear_session_bars(self) -> None:

@@ -6,32 +6,37 @@ import datetime as dt
 import enum
 import logging
 import threading
-import uuid
 from collections.abc import Mapping, Sequence
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.data_manager import DataManager
 from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.session.signal import Signal
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, OnError
 from mismartera.engine.threads.data_processor import DataProcessor
 from mismartera.engine.threads.data_quality_manager import DataQualityManager
-from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
+from mismartera.engine.threads.driver import StagedDriver
+from mismartera.engine.threads.session_coordinator import Parts, SessionCoordinator
+from mismartera.engine.threads.stages import Stages
+from mismartera.engine.threads.worker import EngineThread
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig, load_config, parse_config
 from mismartera.schemas.errors import CalendarError, DataError, StateError
 from mismartera.schemas.interval import Interval
 
+from .current import set_system_manager
 from .exports import SystemExports
 from .marks import mark_streams
+from .run_id import checked_run_id, new_run_id
+from .sections import system_section, thread_sections
 from .sql_access import SqlAccess, SystemFacts
 
 _LOG = logging.getLogger(__name__)
@@ -62,11 +67,22 @@ class SystemManager(SystemExports):
         What an exception in an analysis does: stop the run, or be counted.
     text_cache_bytes : int, optional
         Bound on the encoded row text that exports keep; by default none.
+    run_id : str, optional
+        The id of a run that is taken up again: of the same configuration over the same rows. By default a new one.
+
+    Attributes
+    ----------
+    hooks : Stages
+        Stages of your own that the run waits for.
+    published : Signal
+        What readers wait on for the next snapshot, on threads of their own.
 
     Raises
     ------
     ConfigError
         If the configuration is wrong.
+    DataError
+        If `run_id` is empty, longer than 64 characters, or has spaces or characters that cannot be printed.
     CalendarError
         If the window leaves the days the exchange's calendar knows.
 
@@ -92,8 +108,9 @@ class SystemManager(SystemExports):
         *,
         on_error: OnError = "raise",
         text_cache_bytes: int | None = None,
+        run_id: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(new_run_id() if run_id is None else checked_run_id(run_id))
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
         self.config = load_config(config) if isinstance(config, str | Path) else parse_config(config)
         _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
@@ -111,11 +128,12 @@ class SystemManager(SystemExports):
             text_cache_bytes=text_cache_bytes,
         )
         self.analysis_engine = AnalysisEngine(on_error)
-        self.hooks = Hooks()
-        self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
+        self.hooks = Stages()
+        self.sql_facts = SystemFacts(
+            lambda: self._config_json, lambda: thread_sections(self._threads()), self.export_log.entries
+        )
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
-        self.run_id = uuid.uuid4().hex[:12]
         self._state = SystemState.INITIALIZED
         self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
         self.session_data.publish(self.time_manager.now_us)
@@ -123,7 +141,7 @@ class SystemManager(SystemExports):
         self._processor: DataProcessor | None = None
         self._quality: DataQualityManager | None = None
         self._lock = threading.RLock()
-        _remember(self)
+        set_system_manager(self)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -141,6 +159,11 @@ class SystemManager(SystemExports):
     def snapshot(self) -> Snapshot:
         """The session's state as last published."""
         return self.session_data.snapshot
+
+    @property
+    def published(self) -> Signal:
+        """What readers wait on for the next snapshot; see `Signal.wait`."""
+        return self.session_data.published
 
     def add_analysis(
         self, analysis: Analysis | type, *, every: Interval | int | str | None = None, name: str | None = None
@@ -225,7 +248,9 @@ class SystemManager(SystemExports):
                 self.config, self.time_manager, self.session_data, history,
                 self._processor, self._quality, self.analysis_engine, marks,
             )  # fmt: skip
-            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, until_us)
+            window = self.config.backtest_config
+            driver = StagedDriver(self.session_data, window.speed_multiplier if window else 0.0, until_us)
+            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, driver)
             for thread in (self._processor, self._quality, self.analysis_engine, self._coordinator):
                 thread.start()
             self._state = SystemState.RUNNING
@@ -328,46 +353,24 @@ class SystemManager(SystemExports):
 
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         sections: dict[str, Any] = {
-            "system_manager": self._own_section(debug=debug),
+            "system_manager": system_section(
+                self.config, self.time_manager, self.state.value, self._started_at, debug=debug
+            ),
             "performance_metrics": self._summary(snapshot),
             "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
-            "threads": self._thread_sections(snapshot, complete=complete, debug=debug),
+            "threads": thread_sections(self._threads(), snapshot, complete=complete, debug=debug),
         }
-        return sections | ({"session_config": self._config_section()} if complete else {})
+        return sections | ({"session_config": self._config_json} if complete else {})
 
-    def _config_section(self) -> dict[str, Any]:
-        return self._config_json
-
-    def _thread_sections(
-        self, snapshot: Snapshot | None = None, *, complete: bool = True, debug: bool = False
-    ) -> dict[str, Any]:
+    def _threads(self) -> dict[str, EngineThread]:
+        """Return the threads there are, by the name of their section."""
         threads = {
             "session_coordinator": self._coordinator,
             "data_processor": self._processor,
             "data_quality_manager": self._quality,
             "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
         }
-        sections = {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
-        if snapshot is not None and self._coordinator is not None:  # the run goes on while a snapshot is exported
-            sections["session_coordinator"]["_session_active"] = snapshot.active
-        return sections
-
-    def _own_section(self, *, debug: bool) -> dict[str, Any]:
-        time = self.time_manager
-        window = {"start_date": time.backtest_start_date, "end_date": time.backtest_end_date}
-        section: dict[str, Any] = {
-            "_state": self.state.value,
-            "_mode": self.config.mode.upper(),
-            "_start_time": self._started_at,
-            "timezone": time.get_market_timezone().key,
-            "exchange_group": self.config.exchange_group,
-            "asset_class": self.config.asset_class,
-            "backtest_window": None if time.backtest_start_date is None else window,
-        }
-        if debug:
-            memory_mb = psutil.Process().memory_info().rss / 2**20
-            section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
-        return section
+        return {name: thread for name, thread in threads.items() if thread is not None}
 
     def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
         time = self.time_manager
@@ -392,25 +395,9 @@ class SystemManager(SystemExports):
     def _close(self) -> None:
         with self._lock:
             self._close_workers()
+            self.published.close()
             if self._state is SystemState.INITIALIZED:
                 self._state = SystemState.STOPPED
             elif self._state in (SystemState.RUNNING, SystemState.PAUSED):
                 failed = self._coordinator is not None and self._coordinator.error is not None
                 self._state = SystemState.FAILED if failed else SystemState.STOPPED
-
-
-_current: SystemManager | None = None
-
-
-def get_system_manager() -> SystemManager:
-    """Return the system this process made last; raises `StateError` if it made none."""
-    if _current is None:
-        raise StateError(
-            "this process has no system yet", hint="make one: SystemManager('session.json', 'data/catalog')"
-        )
-    return _current
-
-
-def _remember(system: SystemManager) -> None:
-    global _current
-    _current = system

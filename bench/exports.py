@@ -206,9 +206,9 @@ def forget(snapshot: Snapshot) -> None:
     """Drop all that exports keep: row text, and figures computed on first use."""
     for segment in segments_of(snapshot):
         segment.texts.clear()
-    memos: list[Callable[[], None]] = [snapshot.memo.clear, snapshot.history.memo.clear]
-    memos += [interval.memo.clear for interval in snapshot.history.intervals.values()]
-    memos += [] if snapshot.day is None else [snapshot.day.memo.clear]
+    memos: list[Callable[[], None]] = [snapshot.history.texts.clear]
+    memos += [interval.texts.clear for interval in snapshot.history.intervals.values()]
+    memos += [kind.columns.texts.clear for kind in snapshot.kinds.values()]
     for clear in memos:
         clear()
 

@@ -71,7 +71,7 @@ class _Held:
     def watching(self, load_queue: Callable[..., StagedDay]) -> Callable[..., StagedDay]:
         def staged(processor: DataProcessor, session: TradingSession) -> StagedDay:
             day = load_queue(processor, session)
-            batches = [log.segment.batch for log in day.logs.values()]
+            batches = [kind.segment.batch for kind in day.kinds.values()]
             columns = [column for batch in batches for column in batch.columns]
             self._buffers.append({part.address: part.size for column in columns for part in column.buffers() if part})
             return day

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 
+from mismartera.engine.state.gap_log import ranges_of
 from mismartera.engine.state.snapshot import Snapshot
 
 _COLUMNS = ("timestamp", "open", "high", "low", "close", "volume")
@@ -188,23 +190,26 @@ def _range(dates: list[dt.date]) -> dict[str, Any]:
 
 
 def _session_bars(snapshot: Snapshot, kind: str, code: int) -> Bars:
-    view, quality = snapshot.gaps(kind), snapshot.quality(kind)[code].item()
-    assert view is not None
-    gaps = _gaps(zip(*(column.tolist() for column in view.ranges(code)), strict=True), snapshot.timezone)
+    state = snapshot.kinds[kind]
+    assert state.gaps is not None
+    ranges = ranges_of(state.gaps, np.array([code]))
+    gaps = _gaps(
+        zip(ranges.start_us.tolist(), ranges.end_us.tolist(), ranges.bar_count.tolist(), strict=True), snapshot.timezone
+    )
     rows = _rows(snapshot.logs[kind].table(code), snapshot.timezone)
-    return Bars(rows, kind in snapshot.generated, quality, gaps, [])
+    return Bars(rows, state.generated, state.quality()[code].item(), gaps, [])
 
 
 def _past_bars(snapshot: Snapshot, kind: str, code: int) -> Bars:
     interval = snapshot.history.intervals[kind]
-    found, quality = interval.gaps(), interval.quality()
+    found, quality = interval.gaps, interval.quality
     assert found is not None
     assert quality is not None
     mine = found.code == code
     columns = (column[mine].tolist() for column in (found.start_us, found.end_us, found.bar_count))
     gaps = _gaps(zip(*columns, strict=True), snapshot.timezone)
     rows = _rows(interval.table(code), snapshot.timezone)
-    return Bars(rows, interval.generated, quality[code].item(), gaps, list(interval.dates()[code]))
+    return Bars(rows, interval.generated, quality[code].item(), gaps, list(interval.dates[code]))
 
 
 def _gaps(ranges: Iterable[tuple[int, int, int]], zone: ZoneInfo) -> list[Gap]:

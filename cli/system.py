@@ -114,7 +114,7 @@ def status_command(state: ShellState) -> None:
         return
     system, snapshot = state.system, state.system.snapshot
     time, summary = system.time_manager, system.get_backtest_summary()
-    missing = {kind: view.missing.sum() for kind in snapshot.logs if (view := snapshot.gaps(kind)) is not None}
+    missing = {name: kind.missing.sum() for name, kind in snapshot.kinds.items() if kind.gaps is not None}
     rows = [
         ("state", system.state.value),
         ("clock", f"{time.to_local(snapshot.now_us):%Y-%m-%d %H:%M:%S %Z}"),

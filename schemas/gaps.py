@@ -22,6 +22,20 @@ GAP_SCHEMA = pa.schema(
 )
 """One row per gap range."""
 
+GAP_LOG_SCHEMA = pa.schema(
+    [
+        pa.field("start_time", TIMESTAMP, nullable=False),  # first missing bar start: what names the range
+        pa.field("end_time", TIMESTAMP, nullable=False),  # last missing bar start by now
+        pa.field("bar_count", pa.int32(), nullable=False),  # 0: the range is gone
+        pa.field("retry_count", pa.int32(), nullable=False),
+        pa.field("last_retry", TIMESTAMP, nullable=True),
+        pa.field("gap_count", pa.int32(), nullable=False),  # ranges of the symbol after this row
+        pa.field("missing_bars", pa.int64(), nullable=False),  # bars they miss together
+        pa.field("available_at", TIMESTAMP, nullable=False),  # when the row could first be known
+    ]
+)
+"""Rows of the gap log: each says how one range of a symbol stands from then on. The last row of a start holds."""
+
 
 @dataclass(frozen=True, slots=True)
 class GapInfo:

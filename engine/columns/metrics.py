@@ -29,6 +29,12 @@ class SessionMetrics:
     low: Floats
     vwap: Floats
 
+    @classmethod
+    def none(cls, n_symbols: int) -> SessionMetrics:
+        """Return the metrics before the first row."""
+        unknown = np.full(n_symbols, np.nan)
+        return cls(np.zeros(n_symbols, dtype=np.int64), unknown, unknown, unknown)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunningMetrics:
@@ -55,7 +61,7 @@ class RunningMetrics:
         ]
         # A turnover beyond all doubles is infinite, and the sum of two such is none: neither is an error, nor shown.
         with np.errstate(over="ignore", invalid="ignore"):
-            turnover = (high + low + close) / 3.0 * volume
+            turnover = _turnover(high, low, close, volume)
             sources = ((np.add, volume), (np.maximum, high), (np.minimum, low), (np.add, turnover))
             running: list[Any] = [np.empty_like(values) for _, values in sources]
             for (step, values), made in zip(sources, running, strict=True):
@@ -66,21 +72,77 @@ class RunningMetrics:
     def at(self, start: Ints, visible: Ints) -> SessionMetrics:
         """Return the metrics while the first `visible` rows of each symbol show. Cost: O(symbols)."""
         some = visible > 0
-        if some.all() and len(visible):
-            at = start + visible - 1
-            return SessionMetrics(self.volume[at], self.high[at], self.low[at], self._vwap(at))
         if not len(self.volume) or not some.any():
-            nothing = np.full(len(visible), np.nan)
-            return SessionMetrics(np.zeros(len(visible), dtype=np.int64), nothing, nothing, nothing)
+            return SessionMetrics.none(len(visible))
         at = np.where(some, start + visible - 1, 0)
-        high, low, vwap = (np.where(some, values, np.nan) for values in (self.high[at], self.low[at], self._vwap(at)))
-        return SessionMetrics(np.where(some, self.volume[at], 0), high, low, vwap)
+        return _metrics(some, self.volume[at], self.high[at], self.low[at], self.turnover[at])
 
-    def _vwap(self, at: Ints) -> Floats:
-        """Return the vwap after the given rows; NaN while the volume is 0, and where prices overflow a double."""
-        volume = self.volume[at]
-        if volume.all():
-            vwap = self.turnover[at] / volume
-        else:
-            vwap = np.divide(self.turnover[at], volume, out=np.full(len(at), np.nan), where=volume > 0)
-        return vwap if np.isfinite(vwap).all() else np.where(np.isfinite(vwap), vwap, np.nan)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricSums:
+    """The metrics of each symbol after the rows it was given so far, one entry per symbol code; grows by batches."""
+
+    rows: Ints
+    volume: Ints
+    high: Floats
+    low: Floats
+    turnover: Floats
+
+    @classmethod
+    def none(cls, n_symbols: int) -> MetricSums:
+        """Return the sums before the first row."""
+        counts, sums = np.zeros((2, n_symbols), dtype=np.int64), np.zeros(n_symbols)
+        return cls(counts[0], counts[1], np.full(n_symbols, -np.inf), np.full(n_symbols, np.inf), sums)
+
+    def added(self, bars: Segment) -> MetricSums:
+        """Return the sums after more rows, each symbol's in order.
+
+        Notes
+        -----
+        O(symbols + rows). The additions are those of `RunningMetrics`, one row after another, so the last digit of
+        vwap is the same.
+        """
+        codes = bars.codes()
+        made = MetricSums(self.rows.copy(), self.volume.copy(), self.high.copy(), self.low.copy(), self.turnover.copy())
+        high, low, close, volume = (bars.column(name) for name in ("high", "low", "close", "volume"))
+        with np.errstate(over="ignore", invalid="ignore"):
+            np.add.at(made.turnover, codes, _turnover(high, low, close, volume))
+        np.add.at(made.rows, codes, 1)
+        np.add.at(made.volume, codes, volume)
+        np.maximum.at(made.high, codes, high)
+        np.minimum.at(made.low, codes, low)
+        return made
+
+    def recounted(self, codes: Ints, bars: Segment) -> MetricSums:
+        """Return the sums with those of some symbols made anew, of all the current rows they have."""
+        made = MetricSums(self.rows.copy(), self.volume.copy(), self.high.copy(), self.low.copy(), self.turnover.copy())
+        fresh = MetricSums.none(len(self.rows)).added(bars)
+        for name in ("rows", "volume", "high", "low", "turnover"):
+            getattr(made, name)[codes] = getattr(fresh, name)[codes]
+        return made
+
+    def widened(self, n_symbols: int) -> MetricSums:
+        """Return the same sums with room for `n_symbols` codes; later codes have no row."""
+        none = MetricSums.none(n_symbols)
+        for name in ("rows", "volume", "high", "low", "turnover"):
+            getattr(none, name)[: len(self.rows)] = getattr(self, name)
+        return none
+
+    def metrics(self) -> SessionMetrics:
+        """Return the metrics."""
+        return _metrics(self.rows > 0, self.volume, self.high, self.low, self.turnover)
+
+
+def _turnover(high: Floats, low: Floats, close: Floats, volume: Ints) -> Floats:
+    turnover: Floats = (high + low + close) / 3.0 * volume
+    return turnover
+
+
+def _metrics(some: NDArray[np.bool_], volume: Ints, high: Floats, low: Floats, turnover: Floats) -> SessionMetrics:
+    """Return metrics of symbols, of which `some` have rows; vwap is NaN where the volume is 0 or prices overflow."""
+    vwap = np.divide(turnover, volume, out=np.full(len(volume), np.nan), where=some & (volume > 0))
+    vwap = np.where(np.isfinite(vwap), vwap, np.nan)
+    if some.all():
+        return SessionMetrics(volume, high, low, vwap)
+    high, low = np.where(some, high, np.nan), np.where(some, low, np.nan)
+    return SessionMetrics(np.where(some, volume, 0), high, low, vwap)

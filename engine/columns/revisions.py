@@ -29,7 +29,9 @@ class Classified:
     revision: NDArray[np.int32]
 
 
-def classify(held: Segment | None, columns: dict[str, NDArray[Any]], codes: NDArray[np.int64]) -> Classified:
+def classify(
+    held: Segment | None, columns: dict[str, NDArray[Any]], codes: NDArray[np.int64], besides: tuple[str, ...] = ()
+) -> Classified:
     """Compare a batch with what is held, and its rows with one another in order of arrival.
 
     Parameters
@@ -40,6 +42,8 @@ def classify(held: Segment | None, columns: dict[str, NDArray[Any]], codes: NDAr
         ``timestamp`` and values of the batch, one entry per row.
     codes : int64 array
         Symbol code of each row of the batch.
+    besides : tuple of str
+        Columns that tell two rows apart besides prices and volume.
 
     Notes
     -----
@@ -49,7 +53,7 @@ def classify(held: Segment | None, columns: dict[str, NDArray[Any]], codes: NDAr
     before = 0 if held is None else held.rows
     joined = {
         name: columns[name] if held is None else np.concatenate([held.column(name), columns[name]])
-        for name in ("timestamp", *_VALUES)
+        for name in ("timestamp", *_VALUES, *besides)
     }
     all_codes = codes if held is None else np.concatenate([held.codes(), codes])
     order = np.lexsort((np.arange(before + fresh), joined["timestamp"], all_codes))
@@ -57,7 +61,7 @@ def classify(held: Segment | None, columns: dict[str, NDArray[Any]], codes: NDAr
     stamps, sorted_codes = joined["timestamp"][order], all_codes[order]
     same_key[1:] = (stamps[1:] == stamps[:-1]) & (sorted_codes[1:] == sorted_codes[:-1])
     same_values = np.ones(len(order), dtype=bool)
-    for name in _VALUES:
+    for name in (*_VALUES, *besides):
         values = joined[name][order]
         same_values[1:] &= values[1:] == values[:-1]
     keep = (order >= before) & ~(same_key & same_values)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from .segment import Segment, merge
+from .gather import gather
+from .segment import Segment, column, merge
 
 Ints = NDArray[np.int64]
 
@@ -28,12 +30,15 @@ class LogView:
         Of the rows, for when there is no segment.
     ordered : bool
         Whether every symbol's rows are in the order of time without a correction among them, as staged rows are.
+    until_us : int or None
+        Where rows wait behind the visible ones: the visible ones are those available by this instant.
     """
 
     segments: tuple[Segment, ...]
     visible: Ints
     schema: pa.Schema
     ordered: bool = True
+    until_us: int | None = None
 
     def batches(self, code: int, start: int = 0, stop: int | None = None) -> list[pa.RecordBatch]:
         """Return visible rows ``[start, stop)`` of one symbol as zero-copy slices, in arrival order."""
@@ -64,7 +69,7 @@ class LogView:
         """Return the same rows with room for `n_symbols` codes; later codes have none."""
         visible = np.concatenate([self.visible, np.zeros(n_symbols - len(self.visible), dtype=np.int64)])
         segments = tuple(segment.widened(n_symbols) for segment in self.segments)
-        return LogView(segments, visible, self.schema, self.ordered)
+        return LogView(segments, visible, self.schema, self.ordered, self.until_us)
 
     @property
     def rows(self) -> int:
@@ -84,3 +89,42 @@ def appended(segments: tuple[Segment, ...], segment: Segment) -> tuple[Segment, 
         newer = kept.pop()
         kept.append(merge(kept.pop(), newer))
     return tuple(kept)
+
+
+def held_offsets(held: Mapping[str, Ints] | None, kind: str, visible: Ints) -> Ints:
+    """Return how many rows of each symbol a reader holds: `visible` itself where it holds all.
+
+    Parameters
+    ----------
+    held : mapping or None
+        Row offsets by data type; None where the reader holds nothing.
+    kind : str
+    visible : int64 array
+        Rows of each symbol by now; symbols that joined since are new.
+    """
+    offsets = None if held is None else held.get(kind)
+    if offsets is None:
+        return np.zeros(len(visible), dtype=np.int64)
+    if len(offsets) < len(visible):
+        return np.concatenate([offsets, np.zeros(len(visible) - len(offsets), dtype=np.int64)])
+    return offsets
+
+
+def latest_revisions(log: LogView, codes: Ints | None = None) -> Segment:
+    """Return the current visible rows, of all symbols or of some: sorted by timestamp, the highest revision of each.
+
+    Cost: O(visible rows) of those symbols.
+    """
+    n_symbols = len(log.visible)
+    codes = np.arange(n_symbols) if codes is None else codes
+    rows, owners = gather(log.segments, codes, np.zeros_like(codes), log.visible[codes], log.schema)
+    owners = codes[owners]
+    if not rows.num_rows:
+        return Segment.from_rows(pa.RecordBatch.from_pylist([], schema=log.schema), owners, n_symbols)
+    batch = rows.combine_chunks().to_batches()[0]
+    stamps = column(batch, "timestamp")
+    order = np.lexsort((column(batch, "revision"), stamps, owners))
+    stamps, owners = stamps[order], owners[order]
+    latest = np.ones(len(order), dtype=bool)
+    latest[:-1] = (stamps[1:] != stamps[:-1]) | (owners[1:] != owners[:-1])
+    return Segment.from_rows(batch.take(pa.array(order[latest])), owners[latest], n_symbols)

@@ -9,9 +9,12 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from mismartera.engine.columns.buckets import BucketGrid
+from mismartera.engine.state.gap_log import GapRows
 from mismartera.engine.time.clock import utc_us
+from mismartera.schemas.bars import TIMESTAMP
 from mismartera.schemas.errors import DataError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
@@ -60,6 +63,18 @@ def checked_gaps(
                 f"and {_text(later)}"
             )
     return tuple(placed)
+
+
+def gap_rows(gaps: Sequence[GapInfo]) -> GapRows:
+    """Return checked gap ranges of one symbol as arrays; their code is 0."""
+    return GapRows(
+        np.zeros(len(gaps), dtype=np.int64),
+        np.array([utc_us(gap.start_time) for gap in gaps], dtype=np.int64),
+        np.array([utc_us(gap.end_time) for gap in gaps], dtype=np.int64),
+        np.array([gap.bar_count for gap in gaps], dtype=np.int64),
+        np.array([gap.retry_count for gap in gaps], dtype=np.int64),
+        pa.array([gap.last_retry for gap in gaps], TIMESTAMP),
+    )
 
 
 def _typed(gap: Any, what: str) -> GapInfo:

@@ -15,7 +15,8 @@ from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators import daily_average, field_extreme, intraday_average
 from mismartera.engine.data.data_manager import DataManager
 from mismartera.engine.state.history import History, HistoryDay, HistoryInterval
-from mismartera.engine.state.staging import StagedDay, stage_bars
+from mismartera.engine.state.snapshot import Snapshot
+from mismartera.engine.state.staging import stage_bars
 from mismartera.engine.time.calendar import ExchangeCalendar, TradingSession
 from mismartera.schemas.config import IndicatorConfig, SessionDataConfig
 from mismartera.schemas.interval import Interval
@@ -59,15 +60,15 @@ class HistoryWindow:
             self._held[interval, date] = day.joined(extra.segment)
         return self.roll(session)
 
-    def roll(self, session: TradingSession, streamed: StagedDay | None = None) -> History:
+    def roll(self, session: TradingSession, ended: Snapshot | None = None) -> History:
         """Return the history of `session`.
 
         Parameters
         ----------
         session : TradingSession
             The one about to start.
-        streamed : StagedDay, optional
-            The session that ended last; where it belongs into the window its segments are taken over.
+        ended : Snapshot, optional
+            The last one of the session that ended; where it belongs into the window its segments are taken over.
         """
         if not self._config.historical.enabled:
             return History()
@@ -82,7 +83,7 @@ class HistoryWindow:
                 key = entry.interval, past.date
                 day = (
                     self._held.get(key)
-                    or self._taken_over(entry.interval, past, streamed)
+                    or self._taken_over(entry.interval, past, ended)
                     or self._load(entry.interval, past, list(self._codes))
                 )
                 held[key] = day
@@ -116,15 +117,20 @@ class HistoryWindow:
                 )  # fmt: skip
         return sources
 
-    def _taken_over(self, interval: Interval, past: TradingSession, streamed: StagedDay | None) -> HistoryDay | None:
-        """Return the streamed session as history, if it was made of the same rows the catalog would give."""
-        base = self._config.base_interval
-        text = interval.text
-        if streamed is None or streamed.session.date != past.date or text not in streamed.logs:
+    def _taken_over(self, interval: Interval, past: TradingSession, ended: Snapshot | None) -> HistoryDay | None:
+        """Return the session that ended as history, if it was made of the same rows the catalog would give."""
+        if ended is None or ended.session is None or ended.session.date != past.date:
             return None
-        if self._sources[interval] != base:
+        kind = ended.kinds.get(interval.text)
+        if kind is None or kind.columns.grid is None or self._sources[interval] != self._config.base_interval:
             return None
-        return HistoryDay(past.date, streamed.logs[text].segment, streamed.grids[text], streamed.gaps.get(text))
+        segments = kind.served().segments
+        segment = segments[0] if len(segments) == 1 else kind.current()
+        gaps = None
+        if self._config.quality.enabled:
+            known = None if kind.columns.gap_log is None else kind.columns.gap_log.ranges
+            gaps = known or detect_gaps(segment, kind.columns.grid)
+        return HistoryDay(past.date, segment, kind.columns.grid, gaps)
 
     def _load(self, interval: Interval, past: TradingSession, symbols: Sequence[str]) -> HistoryDay:
         source = self._sources[interval]

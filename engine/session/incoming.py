@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import BucketGrid, session_grid
+from mismartera.engine.columns.buckets import BucketGrid
 from mismartera.engine.columns.revisions import Classified, all_new, classify
 from mismartera.engine.log.segment import Segment, column
 from mismartera.engine.state.staging import log_bars
@@ -70,15 +70,34 @@ MOST_VOLUME = 2**62
 _SECOND_US = 1_000_000
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Accepted:
+    """A batch that was accepted.
+
+    Attributes
+    ----------
+    segment : Segment or None
+        Its rows; None where there is none to append.
+    result : AppendResult
+    disordered : int64 array
+        Codes of the symbols with late or corrected rows.
+    """
+
+    segment: Segment | None
+    result: AppendResult
+    disordered: NDArray[np.int64]
+
+
 def accept(
     bars: pa.Table,
     codes: Mapping[str, int],
     interval: Interval,
     session: TradingSession | None,
+    grid: BucketGrid | None,
     latest: NDArray[np.int64],
     volumes: NDArray[np.float64],
-    held: Callable[[], Segment | None],
-) -> tuple[Segment | None, AppendResult]:
+    current: Callable[[], Segment],
+) -> Accepted:
     """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`.
 
     Parameters
@@ -87,32 +106,34 @@ def accept(
     codes : mapping
     interval : Interval
     session : TradingSession or None
+    grid : BucketGrid or None
+        The interval's buckets in the session.
     latest : int64 array, one entry per symbol code
         Timestamp of each symbol's last bar, `NEVER` where it has none. Moved on in place.
     volumes : float64 array, one entry per symbol code
         What the volumes of each symbol's accepted rows add up to. Moved on in place.
-    held : callable
+    current : callable
         Returns the current rows. Asked only where a row is not after its symbol's last one, so a feed in order costs
         what is new, not what is held.
     """
+    none = np.zeros(0, dtype=np.int64)
     if bars.schema.names != BAR_SCHEMA.names:
         raise DataError(f"bars have columns {bars.schema.names}: expected {BAR_SCHEMA.names}")
     if not bars.num_rows:
-        return None, NOTHING
+        return Accepted(None, NOTHING, none)
     batch = _fitted(bars)
     row_codes = _codes_of(batch.column("symbol"), codes)
     columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     _check(batch, columns)
-    grid = None if session is None else session_grid(session, interval, extended=True)
     keep, result = _set_aside(batch, columns["timestamp"], interval, session, grid)
     if not keep.all():
         if not keep.any():
-            return None, result
+            return Accepted(None, result, none)
         batch, row_codes = batch.filter(pa.array(keep)), row_codes[keep]
         columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     late = _late(latest, columns["timestamp"], row_codes)
     if late.any():
-        found = classify(held(), columns, row_codes)
+        found = classify(current(), columns, row_codes)
         late &= found.keep & (found.revision == 0)
     else:
         found = all_new(len(late))
@@ -121,13 +142,16 @@ def accept(
     stamps = columns["timestamp"]
     available = stamps + interval.us if grid is None else grid.ends[grid.number(stamps)]
     kept = int(found.keep.sum())
-    revised = int((found.revision[found.keep] > 0).sum())
+    corrections = found.keep & (found.revision > 0)
     newest = int(available[found.keep].max()) if kept else 0
     same, after = len(found.keep) - kept, int(late.sum())
-    result = replace(result, accepted=kept, identical=same, revised=revised, late=after, latest_us=newest)
+    result = replace(
+        result, accepted=kept, identical=same, revised=int(corrections.sum()), late=after, latest_us=newest
+    )
     if not kept:
-        return None, result
-    return _segment(batch, available, found, row_codes, len(codes)), result
+        return Accepted(None, result, none)
+    disordered = np.unique(row_codes[late | corrections])
+    return Accepted(_segment(batch, available, found, row_codes, len(codes)), result, disordered)
 
 
 def _segment(

@@ -15,10 +15,10 @@ from mismartera.engine.state.staging import StagedDay
 
 @dataclass(slots=True)
 class _Tail:
-    """One data type's rows: `position` of its schedule is visible, the rest waits."""
+    """One data type's rows: `position` of its timetable is visible, the rest waits."""
 
     segment: Segment
-    schedule: Timetable
+    timetable: Timetable
     at_step: list[int]
     view: LogView
     position: int = 0
@@ -36,20 +36,23 @@ class SessionQueue:
     ----------
     steps : list of int
         Instants the clock visits, UTC microseconds, ascending.
+    step : int
+        How many of them it has visited.
     """
 
     def __init__(self, day: StagedDay, n_symbols: int) -> None:
         steps = day.steps()
         self.steps: list[int] = steps.tolist()
+        self.step = 0
         none = np.zeros(n_symbols, dtype=np.int64)
         self._tails = {
-            kind: _Tail(
-                log.segment,
-                log.schedule,
-                [0, *log.schedule.positions(steps).tolist()],
-                LogView((log.segment,), none, log.segment.batch.schema),
+            name: _Tail(
+                kind.segment,
+                kind.timetable,
+                [0, *kind.timetable.positions(steps).tolist()],
+                LogView((kind.segment,), none, kind.segment.batch.schema, until_us=-1),
             )
-            for kind, log in day.logs.items()
+            for name, kind in day.kinds.items()
         }
 
     def peek_queue_timestamp(self, code: int | None = None, kind: str | None = None) -> int | None:
@@ -74,24 +77,24 @@ class SessionQueue:
         Costs O(symbols + rows that become visible) in two array operations per data type that has any; the rows
         themselves are not touched.
         """
-        step = bisect_right(self.steps, until_us)
+        self.step = step = bisect_right(self.steps, until_us)
         for tail in self._tails.values():
             stop = tail.at_step[step]
             if stop > tail.position:
-                visible = tail.schedule.advance(tail.view.visible, tail.position, stop)
-                tail.view = LogView(tail.view.segments, visible, tail.view.schema)
+                visible = tail.timetable.advance(tail.view.visible, tail.position, stop)
+                tail.view = LogView(tail.view.segments, visible, tail.view.schema, until_us=until_us)
                 tail.position = stop
         return {kind: tail.view for kind, tail in self._tails.items()}
 
     def waiting(self) -> dict[str, int]:
         """Return, by data type, how many rows are staged and not visible."""
-        return {kind: len(tail.schedule.rows) - tail.position for kind, tail in self._tails.items()}
+        return {kind: len(tail.timetable.rows) - tail.position for kind, tail in self._tails.items()}
 
     @staticmethod
     def _head(tail: _Tail, code: int | None) -> int | None:
         if code is None:
-            at = int(np.searchsorted(tail.schedule.bounds, tail.position, side="right")) - 1
-            return int(tail.schedule.times[at]) if at < len(tail.schedule.times) else None
+            at = int(np.searchsorted(tail.timetable.bounds, tail.position, side="right")) - 1
+            return int(tail.timetable.times[at]) if at < len(tail.timetable.times) else None
         row = int(tail.view.visible[code])
         if row >= int(tail.segment.count[code]):
             return None

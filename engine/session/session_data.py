@@ -18,20 +18,22 @@ from numpy.typing import NDArray
 from mismartera.engine.export.consumers.consumers import DEFAULT, Consumers
 from mismartera.engine.export.consumers.filter import ExportFilter
 from mismartera.engine.log.text_cache import TextCache
-from mismartera.engine.log.view import LogView, appended
+from mismartera.engine.log.view import LogView
 from mismartera.engine.state.history import History
+from mismartera.engine.state.kind_state import KindColumns
 from mismartera.engine.state.reading import gap_infos, symbol_bars
-from mismartera.engine.state.snapshot import Snapshot, current
-from mismartera.engine.state.staging import StagedDay
+from mismartera.engine.state.snapshot import Frame, Snapshot
+from mismartera.engine.state.staging import Dropped, StagedDay
 from mismartera.engine.time.calendar import TradingSession
-from mismartera.schemas.bars import BAR_SCHEMA, LOG_BAR_SCHEMA
+from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.config import HISTORY_KEYS
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
-from .given_gaps import checked_gaps
-from .incoming import NEVER, AppendResult, accept
+from .applying import AppliedRows, padded, with_gaps_by_hand, with_quality_by_hand
+from .given_gaps import checked_gaps, gap_rows
+from .incoming import AppendResult
 from .queue import SessionQueue
 from .signal import Signal
 from .symbol_session_data import SymbolSessionData
@@ -42,13 +44,14 @@ Part = str
 
 @dataclass(slots=True)
 class _State:
-    """What the next snapshot is made of; the writer's own."""
+    """What the next snapshot is made of besides rows; the writer's own."""
 
     now_us: int = 0
     session: TradingSession | None = None
     active: bool = False
     ended: bool = False
     epoch: int = 0
+    steps: int = 0
 
 
 class SessionData:
@@ -66,6 +69,10 @@ class SessionData:
         The exchange's zone.
     text_cache_bytes : int, optional
         Bound on the encoded row text that exports keep; by default none. See `TextCache`.
+    extended_hours : bool
+        Whether bars before the open and after the close belong to the session.
+    finds_gaps : bool
+        Whether missing bars are searched, which quality follows from.
 
     Attributes
     ----------
@@ -74,6 +81,9 @@ class SessionData:
 
     Notes
     -----
+    A session is streamed from a staged day (`load_queue`), or fed batch by batch (`append_bars`): what readers see is
+    the same.
+
     One thread writes (the coordinator, or whoever feeds it by hand); any thread reads, without a lock, through
     `snapshot`: a reference to immutable columns and row counts, replaced in one assignment.
 
@@ -95,6 +105,8 @@ class SessionData:
         derived_intervals: Sequence[Interval | int | str] = (),
         timezone: str = "UTC",
         text_cache_bytes: int | None = None,
+        extended_hours: bool = True,
+        finds_gaps: bool = True,
     ) -> None:
         self.symbols = tuple(symbols)
         self.timezone = ZoneInfo(timezone)
@@ -108,33 +120,42 @@ class SessionData:
         self._consumers = Consumers()
         self._state = _State()
         self._history = History(changed=np.zeros(len(self.symbols), dtype=np.int64))
-        self._day: StagedDay | None = None
+        self._extended, self._finds_gaps = extended_hours, finds_gaps
         self._queue: SessionQueue | None = None
+        self._applied: AppliedRows | None = None
         self._logs: dict[str, LogView] = {}
-        self._latest: dict[str, NDArray[np.int64]] = {}
-        self._volumes: dict[str, Floats] = {}
-        self._set_quality: dict[str, Floats] = {}
-        self._set_gaps: dict[tuple[str, int], tuple[GapInfo, ...]] = {}
+        self._columns: dict[str, KindColumns] = {}
+        self._dropped = Dropped()
+        self._frame: Frame | None = None
+        self._by_hand: set[tuple[str, int]] = set()
+        self._is_settled = True
         self._clear_logs()
         self._snapshot = self._build()
-        self.published = Signal(lambda: self._snapshot)
+        self.published = Signal(lambda: self.snapshot, self._differs)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
     @property
     def snapshot(self) -> Snapshot:
-        """The state as last published; safe to keep and read from any thread."""
+        """The state as last published; safe to keep and read from any thread.
+
+        What follows from batches that were appended since (derived bars, gaps, figures) is worked out by the first
+        reader: an instant is complete when somebody looks at it, or when the clock has moved on.
+        """
+        if not self._is_settled:
+            with self._lock:
+                if not self._is_settled:
+                    self._publish()
         return self._snapshot
+
+    def _differs(self, snapshot: Snapshot) -> bool:
+        """Return whether there is a newer snapshot than this one, without working it out."""
+        return self._snapshot is not snapshot or not self._is_settled
 
     @property
     def queue(self) -> SessionQueue | None:
         """The staged tail of the current day; None where nothing is staged."""
         return self._queue
-
-    @property
-    def day(self) -> StagedDay | None:
-        """The staged day; None where nothing is staged."""
-        return self._day
 
     def code(self, symbol: str) -> int:
         """Return a symbol's code, its place in the order of registration; raises `UnknownNameError`."""
@@ -182,14 +203,15 @@ class SessionData:
         -----
         No row is copied; only a symbol that received late or corrected rows is put in order first.
         """
-        table = symbol_bars(self._snapshot, self.interval(interval), self.code(symbol), part)
+        table = symbol_bars(self.snapshot, self.interval(interval), self.code(symbol), part)
         if as_polars:
             return pl.DataFrame(pl.from_arrow(table, rechunk=False))
         return table
 
     def get_quality(self, symbol: str, interval: Interval | int | str) -> float | None:
         """Return the quality of a symbol's session bars in percent; None while nothing is expected."""
-        quality = self._snapshot.quality(self.interval(interval))[self.code(symbol)]
+        kind = self.snapshot.kinds.get(self.interval(interval))
+        quality = np.nan if kind is None else kind.quality()[self.code(symbol)]
         return None if np.isnan(quality) else float(quality)
 
     def get_gaps(self, symbol: str, interval: Interval | int | str, *, part: Part = "session") -> list[GapInfo]:
@@ -202,7 +224,7 @@ class SessionData:
         part : {"session", "historical", "all"}
             Those of the session by now, those of the sessions before it, or both.
         """
-        return gap_infos(self._snapshot, self.interval(interval), self.code(symbol), part)
+        return gap_infos(self.snapshot, self.interval(interval), self.code(symbol), part)
 
     def get_historical_indicator(self, name: str, symbol: str | None = None) -> Any:
         """Return a historical indicator.
@@ -250,7 +272,7 @@ class SessionData:
             self._consumers.register(consumer, ExportFilter(symbols=frozenset((symbol,))))
         with self._consumers.delivering(consumer):
             export = self._consumers.export(
-                consumer, self._snapshot, dict, complete=complete, debug=debug, generated_at=""
+                consumer, self.snapshot, dict, complete=complete, debug=debug, generated_at=""
             )
             section: dict[str, Any] = orjson.loads(b"".join(export.session.pieces()))
             self._consumers.acknowledge(export)
@@ -274,15 +296,15 @@ class SessionData:
             history = history.with_names_of(self._history)
             version = self._history.version + 1
             changed = np.full(len(self.symbols), version, dtype=np.int64)
-            self._history = replace(history, version=version, changed=changed, memo={})
+            self._history = replace(history, version=version, changed=changed, texts={})
+            self._frame = None
             self.publish()
 
     def load_queue(self, day: StagedDay) -> None:
         """Take a staged day: its rows are in memory from now on, and none is visible."""
         with self._lock:
-            self._day = day
-            self._queue = SessionQueue(day, len(self.symbols))
-            self._logs = self._queue.consume_queue(-1)
+            self._applied = None
+            self._stage(day, -1)
             self.publish()
 
     def consume_queue(self, until_us: int) -> Snapshot:
@@ -290,6 +312,7 @@ class SessionData:
         with self._lock:
             if self._queue is not None:
                 self._logs = self._queue.consume_queue(until_us)
+                self._state.steps = self._queue.step
             return self.publish(until_us)
 
     def set_session_active(self, active: bool) -> None:
@@ -297,22 +320,40 @@ class SessionData:
         with self._lock:
             self._state.ended = self._state.active and not active
             self._state.active = active
+            self._frame = None
             self.publish()
 
     def publish(self, now_us: int | None = None) -> Snapshot:
-        """Publish what was written as the next snapshot, in one reference assignment."""
+        """Publish what was written as the next snapshot, in one reference assignment.
+
+        Parameters
+        ----------
+        now_us : int, optional
+            Where the clock stands from now on. All rows up to it were given: buckets that end by then are closed.
+        """
         with self._lock:
             if now_us is not None:
                 self._state.now_us = now_us
-            self._snapshot = self._build()
-            if self.published.awaited:
-                self.published.send()
-            return self._snapshot
+            return self._publish()
+
+    def _publish(self) -> Snapshot:
+        applied = self._applied
+        if applied is not None:
+            applied.settle(self._state.now_us)
+            self._logs, self._columns = applied.logs, applied.columns
+            self._dropped = applied.dropped
+            self._frame = None
+        self._is_settled = True
+        self._snapshot = self._build()
+        if self.published.awaited:
+            self.published.send()
+        return self._snapshot
 
     def clear_session_bars(self) -> None:
         """Drop all rows of the current session, staged ones too, and begin a new epoch: what consumers hold is gone."""
         with self._lock:
             self._state.epoch += 1
+            self._state.steps = 0
             self._clear_logs()
             self.publish()
 
@@ -327,8 +368,6 @@ class SessionData:
         Every consumer's cursor goes back to zero with it, and its next delta says so.
         """
         with self._lock:
-            self._set_quality = {}
-            self._set_gaps = {}
             self.clear_session_bars()
 
     def join(self, symbol: str, day: StagedDay | None = None, history: History | None = None) -> int:
@@ -355,17 +394,16 @@ class SessionData:
             code = len(self.symbols)
             self.symbols = (*self.symbols, symbol)
             self._codes = self._codes | {symbol: code}
-            self._set_quality = {kind: np.append(values, np.nan) for kind, values in self._set_quality.items()}
-            self._latest = {interval: np.append(latest, NEVER) for interval, latest in self._latest.items()}
-            self._volumes = {interval: np.append(sums, 0.0) for interval, sums in self._volumes.items()}
-            if day is None:
-                self._logs = {kind: view.widened(code + 1) for kind, view in self._logs.items()}
-            else:
-                self._day, self._queue = day, SessionQueue(day, code + 1)
-                self._logs = self._queue.consume_queue(self._state.now_us)
+            if self._applied is not None:
+                self._applied.widen(code + 1)
+            elif day is not None:
+                older = self._columns
+                self._stage(day, self._state.now_us)
+                self._columns = {kind: self._carried(columns, older[kind]) for kind, columns in self._columns.items()}
+            self._frame = None
             version = self._history.version + 1
             changed = np.append(self._history.changed, version)
-            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, memo={})
+            self._history = replace(self._history.joined(history, code + 1), version=version, changed=changed, texts={})
             self.publish()
             return code
 
@@ -418,30 +456,19 @@ class SessionData:
         No Python per row or symbol; the batch becomes one segment, and segments of like size merge.
         """
         with self._lock:
-            text = self.interval(interval)
-            if self._queue is not None and text in self._day_kinds():
+            text = self._own_interval(interval)
+            if self._applied is None:
                 raise StateError(
                     f"interval {text} streams from the catalog now: rows cannot be appended behind its staged ones",
                     hint="feed a SessionData of your own, or import the rows into the catalog",
                 )
-            if text not in self._logs:
-                raise UnknownNameError("interval", text, list(self._logs), hint="the session's history alone has it")
-            view = self._logs[text]
-            segment, result = accept(
-                bars,
-                self._codes,
-                Interval(text),
-                self._state.session,
-                self._latest[text],
-                self._volumes[text],
-                lambda: current(view) if view.segments else None,
-            )
-            if segment is not None:
-                ordered = view.ordered and not (result.revised or result.late)
-                segments = appended(view.segments, segment)
-                self._logs[text] = LogView(segments, view.visible + segment.count, LOG_BAR_SCHEMA, ordered)
-            self._state.now_us = max(self._state.now_us, result.latest_us)
-            self.publish()
+            result = self._applied.append(text, bars, self._codes)
+            if result.latest_us > self._state.now_us:
+                self._state.now_us = result.latest_us
+                self._state.steps += 1
+            self._is_settled = False
+            if self.published.awaited:
+                self.published.send()
             return result
 
     def set_quality(self, symbol: str, interval: Interval | int | str, quality: float) -> None:
@@ -453,12 +480,13 @@ class SessionData:
         if not isinstance(quality, Real) or not 0.0 <= quality <= 100.0:
             raise DataError(f"quality {quality!r} of {symbol} is none: expected percent, a number from 0 to 100")
         with self._lock:
-            text, code = self.interval(interval), self.code(symbol)
-            values = self._set_quality.get(text, np.full(len(self.symbols), np.nan)).copy()
-            values[code] = quality
-            self._set_quality = {**self._set_quality, text: values}
-            if self._snapshot.gaps(text) is None:
-                self._set_gaps = {(text, code): (), **self._set_gaps}
+            text, code = self._own_interval(interval), self.code(symbol)
+            if self._applied is not None:
+                self._applied.set_quality(text, code, float(quality))
+            else:
+                columns = with_quality_by_hand(self._columns[text], code, float(quality), len(self.symbols))
+                self._columns = {**self._columns, text: columns}
+            self._frame = None
             self.publish()
 
     def set_gaps(self, symbol: str, interval: Interval | int | str, gaps: Sequence[GapInfo]) -> None:
@@ -477,10 +505,16 @@ class SessionData:
             If a range cannot be one, as `checked_gaps` says; the gaps stay as they are then.
         """
         with self._lock:
-            text, code = self.interval(interval), self.code(symbol)
-            now_us, grid = self._state.now_us, self._snapshot.grid(text)
-            placed = checked_gaps(gaps, symbol, Interval(text), self.timezone, grid, now_us)
-            self._set_gaps = {**self._set_gaps, (text, code): placed}
+            text, code = self._own_interval(interval), self.code(symbol)
+            now_us, grid = self._state.now_us, self.snapshot.kinds[text].columns.grid
+            placed = gap_rows(checked_gaps(gaps, symbol, Interval(text), self.timezone, grid, now_us))
+            if self._applied is not None:
+                self._applied.set_gaps(text, code, placed, now_us)
+            else:
+                self._by_hand.add((text, code))
+                columns = with_gaps_by_hand(self._columns[text], code, placed, now_us, len(self.symbols))
+                self._columns = {**self._columns, text: columns}
+            self._frame = None
             self.publish()
 
     def set_historical_indicator(self, name: str, value: Floats) -> None:
@@ -498,34 +532,50 @@ class SessionData:
             history = self._history
             self.load_history(replace(history, indicators={**history.indicators, name: values}))
 
-    def _day_kinds(self) -> set[str]:
-        return set() if self._day is None else set(self._day.logs)
+    def _own_interval(self, interval: Interval | int | str) -> str:
+        """Return the text of an interval of the session itself; raises `UnknownNameError` for one of history alone."""
+        text = self.interval(interval)
+        if text not in self._columns:
+            raise UnknownNameError("interval", text, list(self._columns), hint="the session's history alone has it")
+        return text
+
+    def _stage(self, day: StagedDay, now_us: int) -> None:
+        self._queue = SessionQueue(day, len(self.symbols))
+        self._logs = self._queue.consume_queue(now_us)
+        self._columns = {name: kind.columns for name, kind in day.kinds.items()}
+        self._dropped = day.dropped
+        self._frame = None
+
+    def _carried(self, columns: KindColumns, older: KindColumns) -> KindColumns:
+        """Return the columns of a day that one more symbol joined, with what was set by hand before."""
+        n_symbols, now_us = len(self.symbols), self._state.now_us
+        gap_log = columns.gap_log
+        for kind, code in self._by_hand:
+            if kind == columns.kind and gap_log is not None and older.gap_log is not None:
+                gap_log = gap_log.carried(older.gap_log, code, now_us)
+        if gap_log is None and older.gap_log is not None:
+            gap_log = older.gap_log.widened(n_symbols)
+        searched = padded(older.searched, n_symbols, value=False)
+        by_hand = padded(older.quality_by_hand, n_symbols, np.nan)
+        return replace(columns, gap_log=gap_log, searched=searched, quality_by_hand=by_hand)
 
     def _clear_logs(self) -> None:
-        none = np.zeros(len(self.symbols), dtype=np.int64)
-        self._logs = {interval: LogView((), none, LOG_BAR_SCHEMA) for interval in self.intervals}
-        self._latest = {interval: np.full(len(self.symbols), NEVER) for interval in self.intervals}
-        self._volumes = {interval: np.zeros(len(self.symbols)) for interval in self.intervals}
-        self._day = self._queue = None
+        self._queue = None
+        self._by_hand = set()
+        self._applied = AppliedRows(
+            len(self.symbols), self.base, self.intervals[1:], self._state.session,
+            extended=self._extended, finds_gaps=self._finds_gaps,
+        )  # fmt: skip
+        self._applied.settle(self._state.now_us)
+        self._logs, self._columns, self._dropped = self._applied.logs, self._applied.columns, Dropped()
+        self._frame = None
 
     def _build(self) -> Snapshot:
-        state, day = self._state, self._day
-        return Snapshot(
-            now_us=state.now_us,
-            symbols=self.symbols,
-            session=state.session,
-            active=state.active,
-            ended=state.ended,
-            base=self.base,
-            generated=self.generated,
-            logs=dict(self._logs),
-            grids={} if day is None else day.grids,
-            gap_columns={} if day is None else day.gaps,
-            history=self._history,
-            timezone=self.timezone,
-            text_cache=self.text_cache,
-            epoch=state.epoch,
-            day=day,
-            set_quality=self._set_quality,
-            set_gaps=self._set_gaps,
-        )
+        frame = self._frame
+        if frame is None:
+            state = self._state
+            frame = self._frame = Frame(
+                self.symbols, state.session, state.active, state.ended, self.base, self._columns, self._history,
+                self.timezone, self.text_cache, state.epoch, self._dropped,
+            )  # fmt: skip
+        return Snapshot(frame, self._state.now_us, self._logs, self._state.steps)

@@ -15,6 +15,8 @@ class Signal:
     ----------
     latest : callable
         Returns the snapshot last published.
+    differs : callable
+        Returns whether `latest` would return another snapshot than the one given. It takes no lock.
 
     Notes
     -----
@@ -28,10 +30,11 @@ class Signal:
         each assignment misses none.
     """
 
-    __slots__ = ("_closed", "_latest", "_news", "awaited")
+    __slots__ = ("_closed", "_differs", "_latest", "_news", "awaited")
 
-    def __init__(self, latest: Callable[[], Snapshot]) -> None:
+    def __init__(self, latest: Callable[[], Snapshot], differs: Callable[[Snapshot], bool]) -> None:
         self._latest = latest
+        self._differs = differs
         self._news = threading.Condition()
         self.awaited = 0
         self._closed = False
@@ -70,7 +73,7 @@ class Signal:
         with self._news:
             self.awaited += 1
             try:
-                self._news.wait_for(lambda: self._closed or self._latest() is not after, timeout_s)
+                self._news.wait_for(lambda: self._closed or self._differs(after), timeout_s)
             finally:
                 self.awaited -= 1
         return self._latest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,13 +13,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns, detect_gaps
+from mismartera.engine.columns.gaps import GapRanges, detect_gaps
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment, merge
-from mismartera.schemas.bars import LOG_BAR_SCHEMA
+from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
 
-from .gap_view import GapView
+from .gap_log import GapRows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,11 +32,7 @@ class HistoryDay:
     date: dt.date
     segment: Segment
     grid: BucketGrid
-    gaps: GapColumns | None
-
-    def gap_view(self) -> GapView | None:
-        """Return the session's gaps; None where quality is off."""
-        return None if self.gaps is None else GapView.whole(self.gaps, self.grid)
+    gaps: GapRanges | None
 
     def joined(self, segment: Segment) -> HistoryDay:
         """Return the day with the rows of `segment` as well, those of symbols that had none."""
@@ -71,8 +68,13 @@ class HistoryGaps(NamedTuple):
     end_us: Ints
     bar_count: Ints
 
+    def rows(self) -> GapRows:
+        """Return the ranges as a session has them: nobody tried to fill one."""
+        retries = np.zeros(len(self.code), dtype=np.int64), pa.nulls(len(self.code), TIMESTAMP)
+        return GapRows(self.code, self.start_us, self.end_us, self.bar_count, *retries)
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, eq=False)
 class HistoryInterval:
     """One interval over the trailing sessions, oldest first.
 
@@ -83,53 +85,49 @@ class HistoryInterval:
         Every session of the window, with data or without.
     generated : bool
         Whether the bars were derived from a finer interval because the catalog has none.
+    texts : dict
+        Encoded text of these rows' figures, made on first use; see `engine.export.document.history_section`.
     """
 
     interval: Interval
     days: tuple[HistoryDay, ...]
     generated: bool
-    memo: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
     def count(self) -> Ints:
-        """Return the rows of each symbol over all days, int64, one entry per symbol code."""
-        if "count" not in self.memo:
-            self.memo["count"] = np.add.reduce(self._counts())
-        counted: Ints = self.memo["count"]
+        """Rows of each symbol over all days, int64, one entry per symbol code."""
+        counted: Ints = np.add.reduce(self._counts())
         return counted
 
     def _counts(self) -> Ints:
         """Return the rows of each day, a line each, and symbol, a column each."""
         return np.array([day.segment.count for day in self.days])
 
+    @cached_property
     def dates(self) -> list[tuple[dt.date, ...]]:
-        """Return the dates each symbol has rows of, ascending, by symbol code; symbols alike share one tuple."""
-        if "dates" not in self.memo:
-            alike: dict[bytes, tuple[dt.date, ...]] = {}
-            found = []
-            for row in (self._counts() > 0).T:
-                key = row.tobytes()
-                if key not in alike:
-                    alike[key] = tuple(
-                        day.date for day, has_rows in zip(self.days, row.tolist(), strict=True) if has_rows
-                    )
-                found.append(alike[key])
-            self.memo["dates"] = found
-        dates: list[tuple[dt.date, ...]] = self.memo["dates"]
-        return dates
+        """The dates each symbol has rows of, ascending, by symbol code; symbols alike share one tuple."""
+        alike: dict[bytes, tuple[dt.date, ...]] = {}
+        found = []
+        for row in (self._counts() > 0).T:
+            key = row.tobytes()
+            if key not in alike:
+                alike[key] = tuple(day.date for day, has_rows in zip(self.days, row.tolist(), strict=True) if has_rows)
+            found.append(alike[key])
+        return found
 
+    @property
     def expected(self) -> int:
-        """Return how many bars the window's calendar expects of a symbol."""
+        """Bars the window's calendar expects of a symbol."""
         return sum(day.grid.n_expected for day in self.days)
 
+    @cached_property
     def gaps(self) -> HistoryGaps | None:
-        """Return every gap range of the window; None where quality is off. Cost: O(ranges), once."""
-        if "gaps" not in self.memo:
-            found = [day.gaps for day in self.days if day.gaps is not None]
-            self.memo["gaps"] = self._gaps(found) if found and len(found) == len(self.days) else None
-        gaps: HistoryGaps | None = self.memo["gaps"]
-        return gaps
+        """Every gap range of the window; None where quality is off. Cost: O(ranges), once."""
+        found = [day.gaps for day in self.days if day.gaps is not None]
+        return self._gaps(found) if found and len(found) == len(self.days) else None
 
-    def _gaps(self, found: list[GapColumns]) -> HistoryGaps:
+    def _gaps(self, found: list[GapRanges]) -> HistoryGaps:
         code, first, last = (
             np.concatenate([getattr(day, name) for day in found]) for name in ("code", "first", "last")
         )
@@ -138,29 +136,27 @@ class HistoryInterval:
         before = np.cumsum([0] + [one.grid.n_expected for one in self.days])[day]
         return HistoryGaps(code, day, starts[first + before], starts[last + before], last - first + 1)
 
+    @cached_property
     def missing(self) -> Ints | None:
-        """Return the bars each symbol misses over the window, int64; None where quality is off."""
-        gaps = self.gaps()
+        """Bars each symbol misses over the window, int64; None where quality is off."""
+        gaps = self.gaps
         if gaps is None:
             return None
-        if "missing" not in self.memo:
-            total = np.bincount(gaps.code, weights=gaps.bar_count, minlength=self.days[0].segment.n_symbols)
-            self.memo["missing"] = total.astype(np.int64)
-        missing: Ints = self.memo["missing"]
-        return missing
+        total = np.bincount(gaps.code, weights=gaps.bar_count, minlength=self.days[0].segment.n_symbols)
+        return total.astype(np.int64)
 
+    @property
     def quality(self) -> Floats | None:
-        """Return the quality of each symbol over the window in percent; None where quality is off."""
-        missing = self.missing()
-        return None if missing is None else quality_percent(missing, self.expected())
+        """Quality of each symbol over the window in percent; None where quality is off."""
+        return None if self.missing is None else quality_percent(self.missing, self.expected)
 
     def widened(self, n_symbols: int) -> HistoryInterval:
         """Return the same rows with room for `n_symbols` codes."""
-        return replace(self, days=tuple(day.widened(n_symbols) for day in self.days), memo={})
+        return replace(self, days=tuple(day.widened(n_symbols) for day in self.days), texts={})
 
     def emptied(self) -> HistoryInterval:
         """Return the same days without a row; what they lack is not searched."""
-        return replace(self, days=tuple(day.emptied() for day in self.days), memo={})
+        return replace(self, days=tuple(day.emptied() for day in self.days), texts={})
 
     def batches(self, code: int) -> list[pa.RecordBatch]:
         """Return a symbol's rows, oldest day first, as zero-copy slices."""
@@ -172,7 +168,7 @@ class HistoryInterval:
         return pa.Table.from_batches(self.batches(code), schema=LOG_BAR_SCHEMA)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class History:
     """All history of a session: intervals by text, indicators by name, and the session it belongs to.
 
@@ -187,6 +183,8 @@ class History:
         Grows with every change of the history.
     changed : int64 array, one entry per symbol code
         The version in which each symbol's history changed last.
+    texts : dict
+        Encoded text of what the history spans, made on first use; see `engine.export.document.history_section`.
     """
 
     intervals: Mapping[str, HistoryInterval] = field(default_factory=dict)
@@ -194,7 +192,7 @@ class History:
     loaded: bool = False
     version: int = 0
     changed: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    memo: dict[str, Any] = field(default_factory=dict)
+    texts: dict[str, Any] = field(default_factory=dict)
 
     def widened(self, n_symbols: int) -> History:
         """Return the same history with room for `n_symbols` codes; later codes miss every bar and have no indicator."""
@@ -203,13 +201,13 @@ class History:
             name: np.concatenate([values, np.full((n_symbols - len(values), *values.shape[1:]), np.nan)])
             for name, values in self.indicators.items()
         }
-        return replace(self, intervals=intervals, indicators=indicators, memo={})
+        return replace(self, intervals=intervals, indicators=indicators, texts={})
 
     def emptied(self) -> History:
         """Return the history without rows and values, marked as not loaded."""
         intervals = {text: interval.emptied() for text, interval in self.intervals.items()}
         indicators = {name: np.full_like(values, np.nan) for name, values in self.indicators.items()}
-        return replace(self, intervals=intervals, indicators=indicators, loaded=False, memo={})
+        return replace(self, intervals=intervals, indicators=indicators, loaded=False, texts={})
 
     def with_names_of(self, older: History) -> History:
         """Return the history with the indicators of `older` it lacks, without a value for any symbol."""

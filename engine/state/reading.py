@@ -7,11 +7,13 @@ import datetime as dt
 import numpy as np
 import pyarrow as pa
 
+from mismartera.engine.log.view import latest_revisions
 from mismartera.schemas.bars import LOG_BAR_SCHEMA
 from mismartera.schemas.errors import UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 
-from .snapshot import Snapshot, current_rows
+from .gap_log import ranges_of
+from .snapshot import Snapshot
 
 PARTS = ("all", "session", "historical")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -43,7 +45,7 @@ def symbol_bars(snapshot: Snapshot, interval: str, code: int, part: str = "all",
             start = 0 if last is None else max(int(log.visible[code]) - last, 0)
             batches = log.batches(code, start)
         else:
-            batches = current_rows(log.table(code)).to_batches()
+            batches = [latest_revisions(log, np.array([code])).batch]
     history = snapshot.history.intervals.get(interval)
     if part != "session" and history is not None:
         for day in reversed(history.days):
@@ -59,22 +61,27 @@ def gap_infos(snapshot: Snapshot, interval: str, code: int, part: str = "session
     """Return one symbol's gap ranges by the snapshot's instant, ascending; `part` is one of `PARTS`."""
     if part not in PARTS:
         raise UnknownNameError("part", part, PARTS)
-    views = []
-    history = snapshot.history.intervals.get(interval)
-    if part != "session" and history is not None:
-        views += [day.gap_view() for day in history.days]
-    by_hand = snapshot.set_gaps.get((interval, code))
-    if part != "historical" and by_hand is None:
-        views.append(snapshot.gaps(interval))
     symbol = snapshot.symbols[code]
     zone: dt.tzinfo = dt.UTC if interval.endswith("d") else snapshot.timezone
-    found = [
-        GapInfo(symbol, _moment(start, zone), _moment(end, zone), count)
-        for view in views
-        if view is not None
-        for start, end, count in np.stack(view.ranges(code), axis=1).tolist()
-    ]
-    return found if part == "historical" or by_hand is None else [*found, *by_hand]
+    found: list[GapInfo] = []
+    history = snapshot.history.intervals.get(interval)
+    if part != "session" and history is not None and (past := history.gaps) is not None:
+        mine = past.code == code
+        columns = (values[mine].tolist() for values in (past.start_us, past.end_us, past.bar_count))
+        found += [
+            GapInfo(symbol, _moment(start, zone), _moment(end, zone), count)
+            for start, end, count in zip(*columns, strict=True)
+        ]
+    kind = snapshot.kinds.get(interval)
+    if part != "historical" and kind is not None and kind.gaps is not None:
+        rows = ranges_of(kind.gaps, np.array([code]))
+        columns = (values.tolist() for values in (rows.start_us, rows.end_us, rows.bar_count, rows.retry_count))
+        for (start, end, count, retries), retry in zip(
+            zip(*columns, strict=True), rows.last_retry.to_pylist(), strict=True
+        ):
+            last_retry = None if retry is None else retry.astimezone(snapshot.timezone)
+            found.append(GapInfo(symbol, _moment(start, zone), _moment(end, zone), count, retries, last_retry))
+    return found
 
 
 def _moment(us: int, zone: dt.tzinfo) -> dt.datetime:

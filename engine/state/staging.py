@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +11,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
-from mismartera.engine.columns.gaps import GapColumns
+from mismartera.engine.columns.gaps import detect_gaps
+from mismartera.engine.columns.metrics import RunningMetrics, SessionMetrics
 from mismartera.engine.log.segment import Segment, column, merge
 from mismartera.engine.log.timetable import Timetable
+from mismartera.engine.log.view import LogView
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
+
+from .gap_log import StagedGapLog
+from .kind_state import KindColumns
 
 Ints = NDArray[np.int64]
 
@@ -41,11 +45,60 @@ class Dropped:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class StagedLog:
-    """One data type of a staged day: its rows and the order in which they become visible."""
+class StagedKind:
+    """One data type of a staged day.
+
+    Attributes
+    ----------
+    segment : Segment
+        Its rows.
+    timetable : Timetable
+        The order in which they become visible.
+    columns : KindColumns
+    """
 
     segment: Segment
-    schedule: Timetable
+    timetable: Timetable
+    columns: KindColumns
+
+    @classmethod
+    def of(
+        cls,
+        kind: str,
+        segment: Segment,
+        grid: BucketGrid | None = None,
+        places: NDArray[np.int32] | None = None,
+        *,
+        generated: bool = False,
+        is_base: bool = False,
+    ) -> StagedKind:
+        """Return the rows of one data type, staged; its gaps are not searched yet."""
+        metrics = StagedMetrics(segment) if is_base else None
+        columns = KindColumns(kind, generated, grid, metrics=metrics)
+        return cls(segment, Timetable.of(segment, places), columns)
+
+    def scored(self) -> StagedKind:
+        """Return the same rows with their gaps found; ticks and quotes as they are."""
+        grid = self.columns.grid
+        if grid is None:
+            return self
+        ranges = detect_gaps(self.segment, grid)
+        gap_log = StagedGapLog.of(ranges, grid, self.segment.n_symbols)
+        return replace(self, columns=replace(self.columns, gap_log=gap_log, scored=True))
+
+
+class StagedMetrics:
+    """The session metrics of a staged day: running figures beside its rows, made on first use."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+        self._running: RunningMetrics | None = None
+
+    def __call__(self, log: LogView) -> SessionMetrics:
+        """Return the metrics at the last visible rows. Cost: O(symbols), the first time of the day O(its rows)."""
+        if self._running is None:
+            self._running = RunningMetrics.of(self._segment)
+        return self._running.at(self._segment.start, log.visible)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,48 +110,41 @@ class StagedDay:
     session : TradingSession
     base : str
         The streamed interval.
-    logs : dict
+    kinds : dict
         By data type: ``"1m"``, ``"5m"``, …, ``"ticks"``, ``"quotes"``.
-    grids : dict
-        Buckets of each bar interval.
-    gaps : dict
-        Gap ranges of each bar interval; empty where quality is off.
     dropped : Dropped
-    memo : dict
-        Figures computed from the day on first use.
     """
 
     session: TradingSession
     base: str
-    logs: dict[str, StagedLog]
-    grids: dict[str, BucketGrid]
-    gaps: dict[str, GapColumns]
+    kinds: dict[str, StagedKind]
     dropped: Dropped
-    memo: dict[str, Any] = field(default_factory=dict)
 
     def steps(self) -> Ints:
         """Return the instants the clock visits: when a base bar is due, and when any row becomes available."""
-        due = self.grids[self.base].expected_ends
-        return np.unique(np.concatenate([due, *(log.schedule.times for log in self.logs.values())]))
-
-    def steps_by(self, now_us: int) -> int:
-        """Return how many of its steps the clock has taken by `now_us`."""
-        if "steps" not in self.memo:
-            self.memo["steps"] = self.steps()
-        return int(self.memo["steps"].searchsorted(now_us, side="right"))
+        grid = self.kinds[self.base].columns.grid
+        assert grid is not None, "the base interval has buckets"
+        return np.unique(np.concatenate([grid.expected_ends, *(kind.timetable.times for kind in self.kinds.values())]))
 
     def joined(self, other: StagedDay) -> StagedDay:
-        """Return the day with the rows of `other`, of symbols that had none, as well; its gaps are to be found anew."""
-        logs = {}
-        for kind, log in self.logs.items():
-            segment = merge(log.segment, other.logs[kind].segment)
-            logs[kind] = StagedLog(segment, Timetable.of(segment))
-        return StagedDay(self.session, self.base, logs, self.grids, {}, self.dropped + other.dropped)
+        """Return the day with the rows of `other`, of symbols that had none, as well; gaps are to be found anew."""
+        kinds = {}
+        for name, kind in self.kinds.items():
+            segment = merge(kind.segment, other.kinds[name].segment)
+            columns = kind.columns
+            kinds[name] = StagedKind.of(
+                name, segment, columns.grid, generated=columns.generated, is_base=name == self.base
+            )
+        return replace(self, kinds=kinds, dropped=self.dropped + other.dropped)
+
+    def scored(self) -> StagedDay:
+        """Return the day with the gaps of its bars found."""
+        return replace(self, kinds={name: kind.scored() for name, kind in self.kinds.items()})
 
     @property
     def nbytes(self) -> int:
         """Bytes of the rows held."""
-        return sum(log.segment.nbytes for log in self.logs.values())
+        return sum(kind.segment.nbytes for kind in self.kinds.values())
 
 
 class _Constants:

@@ -126,6 +126,8 @@ class SystemManager(SystemExports):
             derived_intervals=wanted.generated_intervals,
             timezone=self.time_manager.get_market_timezone().key,
             text_cache_bytes=text_cache_bytes,
+            extended_hours=wanted.extended_hours,
+            finds_gaps=wanted.quality.enabled,
         )
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Stages()

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from mismartera.engine.log.gather import gather
+from mismartera.engine.log.view import held_offsets
 from mismartera.engine.state.reading import gap_infos, symbol_bars
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
@@ -28,6 +30,18 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 def symbol_series(symbols: tuple[str, ...]) -> pl.Series:
     """Return the registered symbols as an Enum series, in the order of their codes."""
     return pl.Series("symbol", symbols, dtype=pl.Enum(symbols))
+
+
+class Seen(NamedTuple):
+    """What an analysis has seen: the row offsets of each data type, and the epoch they belong to."""
+
+    epoch: int = -1
+    rows: Mapping[str, NDArray[np.int64]] = {}
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> Seen:
+        """Return what a snapshot shows."""
+        return cls(snapshot.epoch, {kind: log.visible for kind, log in snapshot.logs.items()})
 
 
 def is_name(name: object) -> bool:
@@ -47,12 +61,12 @@ class AnalysisContext:
     def __init__(
         self,
         snapshot: Snapshot,
-        since_us: int,
+        seen: Seen,
         record: Callable[[int, str, float], None],
         sql: AskSql | None = None,
     ) -> None:
         self.snapshot = snapshot
-        self._since_us = since_us
+        self._seen = seen
         self._record = record
         self._sql = sql
 
@@ -81,15 +95,13 @@ class AnalysisContext:
             Cost: O(new rows).
         """
         kind = self._kind(self.snapshot.base if interval is None else interval)
-        day = self.snapshot.day
-        if day is None or kind not in day.logs:
+        log = self.snapshot.logs.get(kind)
+        if log is None:
             raise UnknownNameError("interval", kind, sorted(self.snapshot.logs))
-        log = day.logs[kind]
-        begin, end = log.schedule.positions(np.array([self._since_us, self.snapshot.now_us])).tolist()
-        fresh = slice(begin, end)
-        rows, codes = log.schedule.rows[fresh], log.schedule.codes[fresh]
-        order = np.lexsort((codes, log.segment.column("available_at")[rows]))
-        frame = pl.DataFrame(pl.from_arrow(log.segment.batch.take(pa.array(rows[order]))))
+        held = held_offsets(self._seen.rows if self._seen.epoch == self.snapshot.epoch else None, kind, log.visible)
+        rows, codes = gather(log.segments, np.arange(len(log.visible)), held, log.visible, log.schema)
+        order = np.lexsort((codes, rows.column("available_at").cast(pa.int64()).to_numpy()))
+        frame = pl.DataFrame(pl.from_arrow(rows.take(pa.array(order))))
         return frame.insert_column(0, symbol_series(self.snapshot.symbols).gather(codes[order].astype(np.uint32)))
 
     def window(
@@ -117,7 +129,8 @@ class AnalysisContext:
     def quality(self, symbol: str, interval: Interval | int | str | None = None) -> float | None:
         """Return the quality of a symbol's session bars in percent; None while nothing is expected."""
         kind = self._kind(self.snapshot.base if interval is None else interval)
-        value = self.snapshot.quality(kind)[self._code(symbol)]
+        state, code = self.snapshot.kinds.get(kind), self._code(symbol)
+        value = np.nan if state is None else state.quality()[code]
         return None if np.isnan(value) else float(value)
 
     def gaps(self, symbol: str, interval: Interval | int | str | None = None) -> list[GapInfo]:

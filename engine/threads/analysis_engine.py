@@ -15,7 +15,7 @@ from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import DataError, StateError
 from mismartera.schemas.interval import Interval
 
-from .analysis_context import AnalysisContext, AskSql, is_name
+from .analysis_context import AnalysisContext, AskSql, Seen, is_name
 from .worker import Worker
 
 _LOG = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class _Registered:
     name: str
     call: Analysis
     every: Interval | None
-    since_us: int = 0
+    seen: Seen = field(default_factory=Seen)
     calls: int = 0
     errors: int = 0
     last_error: str | None = None
@@ -151,7 +151,7 @@ class AnalysisEngine(Worker):
 
     def _run_all(self, due: list[_Registered], snapshot: Snapshot) -> None:
         for held in due:
-            context = AnalysisContext(snapshot, held.since_us, held.record, self.sql)
+            context = AnalysisContext(snapshot, held.seen, held.record, self.sql)
             watch = Stopwatch()
             try:
                 held.call(context)
@@ -169,7 +169,7 @@ class AnalysisEngine(Worker):
             finally:
                 held.calls += 1
                 held.seconds += watch.elapsed_s
-                held.since_us = snapshot.now_us
+                held.seen = Seen.of(snapshot)
 
 
 def _encodable(text: str) -> str:

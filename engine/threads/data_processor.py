@@ -10,8 +10,7 @@ from typing import Any
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.columns.derive import derive_all
 from mismartera.engine.data.data_manager import DataManager
-from mismartera.engine.log.timetable import Timetable
-from mismartera.engine.state.staging import StagedDay, StagedLog, stage_bars, stage_events
+from mismartera.engine.state.staging import StagedDay, StagedKind, stage_bars, stage_events
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.config import SessionDataConfig
 
@@ -79,16 +78,14 @@ class DataProcessor(Worker):
         grid = session_grid(session, base, extended=config.extended_hours)
         staged = stage_bars(table, self._codes, grid)
         segment, dropped = staged.segment, staged.dropped
-        logs = {base.text: StagedLog(segment, Timetable.of(segment, staged.buckets))}
-        grids = {base.text: grid}
+        kinds = {base.text: StagedKind.of(base.text, segment, grid, staged.buckets, is_base=True)}
         derived = derive_all(segment, session, base, config.generated_intervals, extended=config.extended_hours)
         for interval, (bars, buckets) in derived.items():
-            logs[interval.text] = StagedLog(bars, Timetable.of(bars))
-            grids[interval.text] = buckets
-        for kind in self._events:
-            events = self._data.read_session(kind, session, wanted)
+            kinds[interval.text] = StagedKind.of(interval.text, bars, buckets, generated=True)
+        for name in self._events:
+            events = self._data.read_session(name, session, wanted)
             segment, left_out = stage_events(events, self._codes, session, extended=config.extended_hours)
-            logs[kind] = StagedLog(segment, Timetable.of(segment))
+            kinds[name] = StagedKind.of(name, segment)
             dropped = dropped + left_out
         if dropped.invalid:
             _LOG.warning(
@@ -97,9 +94,9 @@ class DataProcessor(Worker):
             )  # fmt: skip
         self._staged_days += 1
         _LOG.debug(
-            "[SESSION_FLOW] PHASE_3.1: Staged %s: %s", session.date, {k: log.segment.rows for k, log in logs.items()}
+            "[SESSION_FLOW] PHASE_3.1: Staged %s: %s", session.date, {k: kind.segment.rows for k, kind in kinds.items()}
         )
-        return StagedDay(session, base.text, logs, grids, {}, dropped)
+        return StagedDay(session, base.text, kinds, dropped)
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return the thread's section of an export; debug adds days staged, `complete` changes nothing."""

@@ -6,7 +6,6 @@ import logging
 from concurrent.futures import Future
 from typing import Any
 
-from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.state.staging import StagedDay
 
 from .worker import Worker
@@ -34,13 +33,11 @@ class DataQualityManager(Worker):
 
     def find(self, day: StagedDay) -> StagedDay:
         """Find the gaps of a staged day's bars, and return the day with them."""
-        if self._enabled:
-            for interval, grid in day.grids.items():
-                day.gaps[interval] = detect_gaps(day.logs[interval].segment, grid)
-            self._scored_days += 1
-            found = {interval: len(gaps.first) for interval, gaps in day.gaps.items()}
-            _LOG.debug("[SESSION_FLOW] PHASE_3.2: Gaps of %s: %s", day.session.date, found)
-        return day
+        if not self._enabled:
+            return day
+        self._scored_days += 1
+        _LOG.debug("[SESSION_FLOW] PHASE_3.2: Finding the gaps of %s", day.session.date)
+        return day.scored()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return the thread's section of an export; debug adds days scored, `complete` changes nothing."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.engine.state.staging import Dropped, StagedDay
+from mismartera.engine.state.staging import Dropped
 
 Ints = NDArray[np.int64]
 
@@ -48,22 +48,21 @@ class RunStatistics:
         """Add to a phase's time."""
         self._phases[name] = round(self._phases[name] + seconds, 6)
 
-    def add_session(self, day: StagedDay, snapshot: Snapshot, *, ended: bool) -> None:
+    def add_session(self, snapshot: Snapshot, *, ended: bool) -> None:
         """Add what was visible of a session when it `ended`, or when the run stopped in it."""
         self.sessions += ended
-        self._base = day.base
+        self._base = snapshot.base
         self._last_epoch = snapshot.epoch
-        self._steps += day.steps_by(snapshot.now_us)
-        self._dropped = self._dropped + day.dropped
+        self._steps += snapshot.steps
+        self._dropped = self._dropped + snapshot.dropped
         self._symbols = snapshot.symbols
-        self._bars = self._padded(self._bars) + snapshot.logs[day.base].visible
-        for kind, log in snapshot.logs.items():
-            self._rows[kind] = self._rows.get(kind, 0) + log.rows
-            gaps = snapshot.gaps(kind)
-            if gaps is not None:
-                self._gap_ranges[kind] = self._gap_ranges.get(kind, 0) + gaps.all_ranges
-                self._missing[kind] = self._padded(self._missing.get(kind, self._bars[:0])) + gaps.missing
-                self._expected[kind] = self._expected.get(kind, 0) + gaps.expected
+        self._bars = self._padded(self._bars) + snapshot.logs[snapshot.base].visible
+        for text, kind in snapshot.kinds.items():
+            self._rows[text] = self._rows.get(text, 0) + kind.log.rows
+            if kind.columns.scored:
+                self._gap_ranges[text] = self._gap_ranges.get(text, 0) + int(np.add.reduce(kind.gap_count))
+                self._missing[text] = self._padded(self._missing.get(text, self._bars[:0])) + kind.missing
+                self._expected[text] = self._expected.get(text, 0) + kind.expected
 
     def _padded(self, values: Ints) -> Ints:
         """Return counts by symbol with a zero for each symbol that joined since."""
@@ -81,14 +80,13 @@ class RunStatistics:
         rows, ranges = dict(self._rows), dict(self._gap_ranges)
         missing = {kind: int(np.add.reduce(held)) for kind, held in self._missing.items()}
         steps = self._steps
-        if snapshot.day is not None and snapshot.epoch != self._last_epoch:
-            steps += snapshot.day.steps_by(snapshot.now_us)
-            for kind, log in snapshot.logs.items():
-                rows[kind] = rows.get(kind, 0) + log.rows
-                gaps = snapshot.gaps(kind)
-                if gaps is not None:
-                    ranges[kind] = ranges.get(kind, 0) + gaps.all_ranges
-                    missing[kind] = missing.get(kind, 0) + gaps.all_missing
+        if snapshot.session is not None and snapshot.epoch != self._last_epoch:
+            steps += snapshot.steps
+            for text, kind in snapshot.kinds.items():
+                rows[text] = rows.get(text, 0) + kind.log.rows
+                if kind.columns.scored:
+                    ranges[text] = ranges.get(text, 0) + int(np.add.reduce(kind.gap_count))
+                    missing[text] = missing.get(text, 0) + int(np.add.reduce(kind.missing))
         bars = rows.get(snapshot.base, 0)
         return {
             "sessions": self.sessions,

@@ -82,7 +82,8 @@ class SessionCoordinator(EngineThread):
         self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
         self._ahead: deque[Future[StagedDay]] = deque()
         self._requested = 0
-        self._streamed: StagedDay | None = None
+        self._day: StagedDay | None = None
+        self._past: Snapshot | None = None
         backtest = parts.config.backtest_config
         self._prefetch_days = backtest.prefetch_days if backtest else 0
         self.statistics = RunStatistics(parts.data.symbols, PHASES)
@@ -175,12 +176,12 @@ class SessionCoordinator(EngineThread):
             parts.data.begin_session(session, parts.time.now_us)
             self._log_marks()
         with self._phase("historical_management", session):
-            parts.data.load_history(parts.history.roll(session, self._streamed))
-            self._streamed = None  # else a third day would be held while the next one is staged
+            parts.data.load_history(parts.history.roll(session, self._past))
+            self._past = None  # else a third day would be held while the next one is staged
         with self._phase("queue_loading", session):
             day = self._next_day()
             parts.data.load_queue(day)
-            self._streamed = day
+            self._day = day
         with self._phase("activation", session):
             parts.time.advance_to(starts_us)
             parts.data.set_session_active(True)
@@ -193,7 +194,8 @@ class SessionCoordinator(EngineThread):
         with self._phase("end", session):
             if finished:
                 parts.data.set_session_active(False)
-            self.statistics.add_session(day, parts.data.snapshot, ended=finished)
+            self._day, self._past = None, parts.data.snapshot
+            self.statistics.add_session(self._past, ended=finished)
             if finished:
                 for stage in self.hooks.ended:
                     stage()
@@ -247,13 +249,12 @@ class SessionCoordinator(EngineThread):
 
     def _join(self, symbol: str) -> None:
         """Take one more symbol into the session, and have the days ahead staged with it."""
-        parts, session = self._parts, self._parts.data.snapshot.session
-        present = parts.data.day
+        parts, session, present = self._parts, self._parts.data.snapshot.session, self._day
         if session is None or present is None:
             raise StateError("a symbol joins a session that streams; none does now")
         day = parts.quality.find(parts.processor.add_symbol(symbol, present))
         parts.data.join(symbol, day, parts.history.join(symbol, session))
-        self._streamed = day
+        self._day = day
         while self._ahead:
             self._ahead.popleft().cancel()
         self._requested = self.statistics.sessions + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import orjson
@@ -12,14 +13,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.data.partition import EVENT_KINDS
-from mismartera.engine.log.view import LogView
-from mismartera.engine.state.snapshot import Snapshot, current
-from mismartera.schemas.gaps import GapInfo
+from mismartera.engine.state.gap_log import GapRows, ranges_of
+from mismartera.engine.state.history import History
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.sql.tables import SQL_TABLES
 
 from .rows import symbol_array
 
 Ints = NDArray[np.int64]
+_NO_DATE = int(np.iinfo(np.int32).min)
 
 
 def table_of(name: str, columns: Mapping[str, Any], rows: int | None = None) -> pa.Table:
@@ -39,74 +41,54 @@ def table_of(name: str, columns: Mapping[str, Any], rows: int | None = None) -> 
 
 
 class _Ranges(NamedTuple):
-    """Gap ranges of one interval and scope; `date` holds days since 1970 and is one entry, or one per range."""
+    """Gap ranges of one interval and part; `date` holds days since 1970 and is one entry, or one per range."""
 
     interval: str
-    scope: str
+    part: str
     date: Ints
-    code: Ints
-    start_us: Ints
-    end_us: Ints
-    bar_count: Ints
+    rows: GapRows
 
 
 def gaps_table(snapshot: Snapshot) -> pa.Table:
     """Return every gap range of the session by now and of history. Cost: O(ranges), all symbols at once."""
-    date = None if snapshot.session is None else snapshot.session.date
-    found = [*_session_ranges(snapshot, date), *_past_ranges(snapshot)]
-    tables = [_ranges_table(snapshot, found)] if found else [SQL_TABLES["gaps"].schema.empty_table()]
-    tables += [_set_gaps(snapshot, kind, code, gaps, date) for (kind, code), gaps in snapshot.set_gaps.items() if gaps]
-    return pa.concat_tables(tables)
-
-
-def _session_ranges(snapshot: Snapshot, date: dt.date | None) -> Iterator[_Ranges]:
-    for kind in snapshot.logs if date is not None else ():
-        view = None if kind in EVENT_KINDS else snapshot.gaps(kind)
-        if view is None:
-            continue
-        gaps, starts = view.columns, view.grid.expected_starts
-        keep = gaps.first < view.expected
-        by_hand = [code for held, code in snapshot.set_gaps if held == kind]
-        if by_hand:
-            keep &= ~np.isin(gaps.code, by_hand)
-        first, last = gaps.first[keep], np.minimum(gaps.last[keep], view.expected - 1)
-        days = np.array([date], dtype="datetime64[D]").view(np.int64)
-        yield _Ranges(kind, "session", days, gaps.code[keep], starts[first], starts[last], last - first + 1)
-
-
-def _past_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
-    for kind, interval in snapshot.history.intervals.items():
-        gaps = interval.gaps()
-        if gaps is not None:
-            days = np.array([day.date for day in interval.days], dtype="datetime64[D]").view(np.int64)
-            yield _Ranges(kind, "historical", days[gaps.day], gaps.code, gaps.start_us, gaps.end_us, gaps.bar_count)
-
-
-def _ranges_table(snapshot: Snapshot, found: Sequence[_Ranges]) -> pa.Table:
-    part = np.repeat(np.arange(len(found)), [len(ranges.code) for ranges in found])
-    dates = np.concatenate([np.broadcast_to(ranges.date, len(ranges.code)) for ranges in found])
-    code, start, end, count = (np.concatenate([ranges[place] for ranges in found]) for place in range(3, 7))
+    found = [*_session_ranges(snapshot), *_past_ranges(snapshot)]
+    if not found:
+        return SQL_TABLES["gaps"].schema.empty_table()
+    counts = [len(ranges.rows.code) for ranges in found]
+    place = pa.array(np.repeat(np.arange(len(found)), counts))
+    code, start, end, bars, retries = (np.concatenate([ranges.rows[at] for ranges in found]) for at in range(5))
+    rows = GapRows(code, start, end, bars, retries, pa.concat_arrays([ranges.rows.last_retry for ranges in found]))
+    dates = np.concatenate([np.broadcast_to(ranges.date, count) for ranges, count in zip(found, counts, strict=True)])
     columns = {
-        "symbol": symbol_array(snapshot).take(pa.array(code)),
-        "interval": pa.array([ranges.interval for ranges in found]).take(pa.array(part)),
-        "scope": pa.array([ranges.scope for ranges in found]).take(pa.array(part)),
-        "session_date": pa.array(dates.astype(np.int32)),
-        "start_time": pa.array(start),
-        "end_time": pa.array(end),
-        "bar_count": count,
-        "retry_count": np.zeros(len(code), dtype=np.int32),
+        "symbol": symbol_array(snapshot).take(pa.array(rows.code)),
+        "interval": pa.array([ranges.interval for ranges in found]).take(place),
+        "scope": pa.array([ranges.part for ranges in found]).take(place),
+        "session_date": pa.array(dates.astype(np.int32), mask=dates == _NO_DATE),
+        "start_time": pa.array(rows.start_us),
+        "end_time": pa.array(rows.end_us),
+        "bar_count": rows.bar_count,
+        "retry_count": rows.retry_count.astype(np.int32),
+        "last_retry": rows.last_retry,
     }
     return table_of("gaps", columns)
 
 
-def _set_gaps(snapshot: Snapshot, kind: str, code: int, gaps: tuple[GapInfo, ...], date: dt.date | None) -> pa.Table:
-    columns: dict[str, Any] = {
-        name: [getattr(gap, name) for gap in gaps]
-        for name in ("start_time", "end_time", "bar_count", "retry_count", "last_retry")
-    }
-    columns |= {"symbol": [snapshot.symbols[code]] * len(gaps), "interval": [kind] * len(gaps)}
-    columns |= {"scope": ["session"] * len(gaps), "session_date": [date] * len(gaps)}
-    return pa.Table.from_pydict(columns, schema=SQL_TABLES["gaps"].schema)
+def _session_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
+    session = snapshot.session
+    days = _NO_DATE if session is None else (session.date - dt.date(1970, 1, 1)).days
+    date = np.array([days])
+    codes = np.arange(len(snapshot.symbols))
+    for name, kind in snapshot.kinds.items():
+        if kind.gaps is not None:
+            yield _Ranges(name, "session", date, ranges_of(kind.gaps, codes))
+
+
+def _past_ranges(snapshot: Snapshot) -> Iterator[_Ranges]:
+    for name, interval in snapshot.history.intervals.items():
+        gaps = interval.gaps
+        if gaps is not None:
+            days = np.array([day.date for day in interval.days], dtype="datetime64[D]").view(np.int64)
+            yield _Ranges(name, "historical", days[gaps.day], gaps.rows())
 
 
 def quality_table(snapshot: Snapshot) -> pa.Table:
@@ -130,30 +112,24 @@ def quality_table(snapshot: Snapshot) -> pa.Table:
 
 
 def _session_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for kind, log in snapshot.logs.items():
-        if kind in EVENT_KINDS:
+    for name, kind in snapshot.kinds.items():
+        if name in EVENT_KINDS:
             continue
-        view = snapshot.gaps(kind)
-        counts = None if view is None else view.visible.copy()
-        missing = None if view is None else view.missing.copy()
-        for (held, code), gaps in snapshot.set_gaps.items():
-            if held == kind and counts is not None and missing is not None:
-                counts[code], missing[code] = len(gaps), sum(gap.bar_count for gap in gaps)
-        told = {"quality": snapshot.quality(kind), "bars": _distinct(log), "gap_count": counts, "missing_bars": missing}
-        yield kind, "session", told
+        figures: dict[str, Any] = {"quality": kind.quality(), "bars": kind.distinct()}
+        figures |= {"gap_count": None, "missing_bars": None}
+        if kind.gaps is not None:
+            searched = kind.columns.searched
+            for figure, counts in (("gap_count", kind.gap_count), ("missing_bars", kind.missing)):
+                figures[figure] = counts if searched is None else np.where(searched, counts, np.nan)
+        yield name, "session", figures
 
 
 def _past_quality(snapshot: Snapshot) -> Iterator[tuple[str, str, dict[str, Any]]]:
     for kind, interval in snapshot.history.intervals.items():
-        gaps = interval.gaps()
+        gaps = interval.gaps
         counts = None if gaps is None else np.bincount(gaps.code, minlength=len(snapshot.symbols))
-        told = {"quality": interval.quality(), "bars": interval.count(), "gap_count": counts}
-        yield kind, "historical", told | {"missing_bars": interval.missing()}
-
-
-def _distinct(log: LogView) -> Ints:
-    """Return how many distinct bars of each symbol are visible; corrections of one bar count once."""
-    return log.visible if log.ordered or not log.segments else current(log).count
+        told = {"quality": interval.quality, "bars": interval.count, "gap_count": counts}
+        yield kind, "historical", told | {"missing_bars": interval.missing}
 
 
 def metrics_table(snapshot: Snapshot) -> pa.Table:
@@ -165,14 +141,17 @@ def metrics_table(snapshot: Snapshot) -> pa.Table:
     return table_of("session_metrics", {"symbol": symbol_array(snapshot), "session_date": dates} | columns)
 
 
+_INDICATORS: WeakKeyDictionary[History, pa.Table] = WeakKeyDictionary()
+
+
 def indicators_table(snapshot: Snapshot) -> pa.Table:
     """Return every historical indicator, one row per value; made once per history."""
-    memo = snapshot.history.memo
-    if "sql indicators" not in memo:
+    history = snapshot.history
+    if history not in _INDICATORS:
         tables = [SQL_TABLES["indicators"].schema.empty_table()]
-        tables += [_indicator(snapshot, name, values) for name, values in snapshot.history.indicators.items()]
-        memo["sql indicators"] = pa.concat_tables(tables)
-    return memo["sql indicators"]
+        tables += [_indicator(snapshot, name, values) for name, values in history.indicators.items()]
+        _INDICATORS[history] = pa.concat_tables(tables)
+    return _INDICATORS[history]
 
 
 def _indicator(snapshot: Snapshot, name: str, values: NDArray[np.float64]) -> pa.Table:

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 
-import numpy as np
 import pyarrow as pa
 
 from mismartera.engine.log.view import LogView
@@ -114,19 +113,14 @@ class LiveSql:
             return database
 
 
-def visible_condition(snapshot: Snapshot, kind: str, log: LogView) -> str:
+def visible_condition(log: LogView) -> str:
     """Return the condition that keeps the visible rows of a log.
 
-    Rows given by hand are all visible. Those of a staged day are revealed an instant at a time, so the visible ones
-    are those available by the last instant that was revealed.
+    Where rows wait behind the visible ones, those are the ones available by the instant that was revealed last.
     """
-    if log.rows == sum(segment.rows for segment in log.segments):
+    if log.until_us is None or log.rows == sum(segment.rows for segment in log.segments):
         return "true"
-    if snapshot.day is None or not log.rows:
-        return "false"
-    schedule = snapshot.day.logs[kind].schedule
-    revealed = int(np.searchsorted(schedule.bounds, log.rows, side="left")) - 1
-    return f"available_at <= make_timestamptz({int(schedule.times[revealed])})"
+    return f"available_at <= make_timestamptz({log.until_us})"
 
 
 def _figure(name: str, make: Callable[[], pa.Table]) -> Source:
@@ -139,7 +133,7 @@ def _session_bars(snapshot: Snapshot) -> Source:
         if kind not in _EVENTS and log.segments:
             name = f"{PRIVATE_PREFIX}session_{kind}"
             arrow[name] = session_table(snapshot, log)
-            parts.append(_bars_part(name, kind, kind in snapshot.generated, visible_condition(snapshot, kind, log)))
+            parts.append(_bars_part(name, kind, snapshot.kinds[kind].generated, visible_condition(log)))
     return Source(arrow, union(parts), is_exact=True)
 
 
@@ -171,5 +165,5 @@ def _events(snapshot: Snapshot, kind: str) -> Source:
     if log is None or not log.segments:
         return Source()
     name = f"{PRIVATE_PREFIX}session_{kind}"
-    select = part("live_events", source=name, visible=visible_condition(snapshot, kind, log))
+    select = part("live_events", source=name, visible=visible_condition(log))
     return Source({name: session_table(snapshot, log)}, select)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
@@ -60,10 +61,13 @@ def _joined(snapshot: Snapshot, days: Sequence[tuple[Segment, dt.date | None]], 
 
 
 def symbol_array(snapshot: Snapshot) -> pa.Array:
-    """Return the registered symbols; made once per snapshot."""
-    if "sql symbols" not in snapshot.memo:
-        snapshot.memo["sql symbols"] = pa.array(snapshot.symbols, type=pa.string())
-    return snapshot.memo["sql symbols"]
+    """Return the registered symbols."""
+    return _strings(snapshot.symbols)
+
+
+@lru_cache(maxsize=8)
+def _strings(texts: tuple[str, ...]) -> pa.Array:
+    return pa.array(texts, type=pa.string())
 
 
 def _runs(ends: np.ndarray[tuple[int], np.dtype[np.int64]], values: pa.Array) -> pa.RunEndEncodedArray:

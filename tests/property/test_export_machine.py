@@ -230,7 +230,7 @@ class ExportMachine(RuleBasedStateMachine):
     def set_gaps(self, data: st.DataObject, ranges: int) -> None:
         symbol, interval = self.place(data)
         snapshot = self.system.snapshot
-        grid = snapshot.grid(interval)
+        grid = snapshot.kinds[interval].columns.grid
         due = grid.expected_at(snapshot.now_us)
         most = min(40, (due - 1) // 3)
         places = sorted(data.draw(st.sets(st.integers(0, most), min_size=ranges and 1, max_size=ranges))) if due else []

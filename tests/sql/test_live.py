@@ -107,7 +107,7 @@ def test_gaps_equal_the_engine_s(run, live):
 
 def test_historical_gaps_add_up(run, live):
     found = live.query("SELECT symbol, sum(bar_count) AS missing FROM gaps WHERE scope = 'historical' GROUP BY ALL")
-    missing = run.system.snapshot.history.intervals["1m"].missing()
+    missing = run.system.snapshot.history.intervals["1m"].missing
     told = {row["symbol"]: row["missing"] for row in found.to_pylist()}
     assert [told.get(symbol, 0) for symbol in SYMBOLS] == missing.tolist()
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.columns.gaps import GapColumns
-from mismartera.engine.state.gap_view import GapView
+from mismartera.engine.log.view import held_offsets
 from mismartera.engine.state.snapshot import Snapshot
-from mismartera.schemas.gaps import GapInfo
+from mismartera.schemas.errors import DataError
 
 from .filter import ExportFilter, select
 
@@ -28,48 +27,63 @@ class Cursor:
     epoch : int
         Epoch of the session the offsets belong to.
     now_us : int
-        Instant of the snapshot it was taken from.
-    n_symbols : int
-        Symbols there were; a later one is new to the consumer.
-    offsets : mapping
-        By data type: int64 array of row offsets, one entry per symbol code.
+        Instant of the snapshot it was taken from, UTC microseconds.
     history : int
         Version of the history that was sent.
-    gap_columns, grids : mapping
-        The gaps that were told, up to `now_us`, of each bar interval. No rows are kept alive by a cursor.
-    set_gaps : mapping
-        Gaps set by hand that were told.
+    rows, gaps : mapping
+        By data type: int64 array of row offsets into the log of rows, and into that of gaps, one entry per symbol
+        code. Symbols that joined later are new to the consumer.
+
+    Notes
+    -----
+    Plain integers: no row is kept alive by a cursor, and it can be written down and read back by another process.
     """
 
     epoch: int
     now_us: int
-    n_symbols: int
-    offsets: Mapping[str, Ints]
     history: int
-    gap_columns: Mapping[str, GapColumns] = field(default_factory=dict)
-    grids: Mapping[str, BucketGrid] = field(default_factory=dict)
-    set_gaps: Mapping[tuple[str, int], tuple[GapInfo, ...]] = field(default_factory=dict)
+    rows: Mapping[str, Ints] = field(default_factory=dict)
+    gaps: Mapping[str, Ints] = field(default_factory=dict)
 
     @classmethod
     def of(cls, snapshot: Snapshot) -> Cursor:
         """Return the cursor of a consumer that holds all of `snapshot`. Cost: references, no rows."""
-        offsets = {kind: log.visible for kind, log in snapshot.logs.items()}
-        return cls(
-            snapshot.epoch,
-            snapshot.now_us,
-            len(snapshot.symbols),
-            offsets,
-            snapshot.history.version,
-            snapshot.gap_columns,
-            snapshot.grids,
-            snapshot.set_gaps,
-        )
+        gaps = {text: kind.gaps.visible for text, kind in snapshot.kinds.items() if kind.gaps is not None}
+        rows = {text: log.visible for text, log in snapshot.logs.items()}
+        return cls(snapshot.epoch, snapshot.now_us, snapshot.history.version, rows, gaps)
 
-    def gap_view(self, kind: str) -> GapView | None:
-        """Return the computed gaps of an interval as they were told; None where there were none."""
-        if kind not in self.gap_columns:
-            return None
-        return GapView.at(self.gap_columns[kind], self.grids[kind], self.now_us)
+    def to_json(self) -> dict[str, Any]:
+        """Return the cursor as plain data; see `from_json`."""
+        return {
+            "epoch": self.epoch,
+            "now_us": self.now_us,
+            "history": self.history,
+            "rows": {kind: offsets.tolist() for kind, offsets in self.rows.items()},
+            "gaps": {kind: offsets.tolist() for kind, offsets in self.gaps.items()},
+        }
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Cursor:
+        """Return the cursor that `to_json` wrote down.
+
+        Raises
+        ------
+        DataError
+            If it is not one.
+        """
+        try:
+            epoch, now_us, history = (int(saved[name]) for name in ("epoch", "now_us", "history"))
+            rows, gaps = (
+                {str(kind): np.array(values, dtype=np.int64).reshape(-1) for kind, values in saved[name].items()}
+                for name in ("rows", "gaps")
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise DataError(
+                f"not a saved cursor: expected epoch, now_us, history, rows and gaps ({type(error).__name__}: {error})"
+            ) from None
+        if any(int(values.min(initial=0)) < 0 for held in (rows, gaps) for values in held.values()):
+            raise DataError("not a saved cursor: expected row offsets of 0 or more, got a negative one")
+        return cls(epoch, now_us, history, rows, gaps)
 
 
 def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> int:
@@ -77,10 +91,9 @@ def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> in
     if not only.passes_section("session"):
         return 0
     codes = select(snapshot.symbols, only.symbols).codes
-    offsets = {} if since is None or since.epoch != snapshot.epoch else since.offsets
-    lag = 0
-    for kind, log in snapshot.logs.items():
-        if only.passes_kind(kind):
-            held = offsets.get(kind, codes[:0])
-            lag += int(log.visible[codes].sum() - held[codes[codes < len(held)]].sum())
-    return lag
+    held = None if since is None or since.epoch != snapshot.epoch else since.rows
+    return sum(
+        int((log.visible[codes] - held_offsets(held, kind, log.visible)[codes]).sum())
+        for kind, log in snapshot.logs.items()
+        if only.passes_kind(kind)
+    )

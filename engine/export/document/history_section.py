@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from mismartera.engine.state.history import HistoryInterval
 from mismartera.engine.state.snapshot import Snapshot
 
 from .kind_section import before_rows, number_texts
-from .ranges import gap_text, range_text
+from .ranges import gap_text, range_texts
 from .row_texts import RowTexts
 from .rows import SEPARATOR, stamp_texts, style_of
 
@@ -63,7 +63,7 @@ class HistorySection:
             fresh = codes if all(self._new) else codes[np.array(self._new, dtype=bool)]
             for text, interval in self._intervals.items():
                 texts.expect([day.segment for day in interval.days], style_of(text, past=True))
-                self.rows += int(np.add.reduce(interval.count()[fresh]))
+                self.rows += int(np.add.reduce(interval.count[fresh]))
 
     def with_news(self) -> list[tuple[str, int]]:
         """Return interval and place of the sections that carry rows or gap ranges."""
@@ -71,7 +71,7 @@ class HistorySection:
             return []
         found = []
         for text, interval in self._intervals.items():
-            some = ((interval.count() > 0) | (_missing(interval) > 0)).tolist()
+            some = ((interval.count > 0) | (_missing(interval) > 0)).tolist()
             found += [(text, at) for at, code in enumerate(self._codes) if self._new[at] and some[code]]
         return found
 
@@ -96,7 +96,7 @@ class HistorySection:
     def _interval(self, text: str, interval: HistoryInterval, code: int) -> list[Piece]:
         style = style_of(text, past=True)
         head = self._heads(text, interval, style)[code]
-        if not interval.count()[code]:
+        if not interval.count[code]:
             return [head, b"}"]
         parts: list[Piece] = [head, before_rows(text)]
         for day in interval.days:
@@ -108,42 +108,40 @@ class HistorySection:
 
     def _heads(self, text: str, interval: HistoryInterval, style: str) -> list[bytes]:
         """Return what stands before the rows, of every symbol; a window of history never changes, so it is kept."""
-        if "heads" not in interval.memo:
-            interval.memo["heads"] = self._make_heads(text, interval, style)
-        heads: list[bytes] = interval.memo["heads"]
+        if "heads" not in interval.texts:
+            interval.texts["heads"] = self._make_heads(text, interval, style)
+        heads: list[bytes] = interval.texts["heads"]
         return heads
 
     def _make_heads(self, text: str, interval: HistoryInterval, style: str) -> list[bytes]:
         n_symbols = len(self._snapshot.symbols)
-        quality = interval.quality()
+        quality = interval.quality
         percent = [b"null"] * n_symbols if quality is None else number_texts(quality)
         gaps = [b""] * n_symbols if quality is None else self._gap_texts(interval, style)
         generated = b"true" if interval.generated else b"false"
         start = b'"%b":{"count":%%d,"date_range":%%b,"dates":%%b,"quality":%%b%%b,"generated":%b'
         start %= text.encode(), generated
-        rows = zip(interval.count().tolist(), interval.dates(), percent, gaps, strict=True)
+        rows = zip(interval.count.tolist(), interval.dates, percent, gaps, strict=True)
         return [start % (count, _range(dates), _list(dates), score, gap) for count, dates, score, gap in rows]
 
     def _gap_texts(self, interval: HistoryInterval, style: str) -> list[bytes]:
-        ranges: list[list[bytes]] = [[] for _ in self._snapshot.symbols]
-        gaps = interval.gaps()
-        if gaps is not None:
-            count = len(gaps.code)
-            labels = stamp_texts(np.concatenate([gaps.start_us, gaps.end_us]), style, self._snapshot.timezone)
-            rows = zip(gaps.code.tolist(), labels[:count], labels[count:], gaps.bar_count.tolist(), strict=True)
-            for code, start, end, bars in rows:
-                ranges[code].append(range_text(start, end, bars))
-        told = zip(ranges, _missing(interval).tolist(), strict=True)
-        return [gap_text(len(parts), missing, b",".join(parts)) for parts, missing in told]
+        gaps, n_symbols = interval.gaps, len(self._snapshot.symbols)
+        if gaps is None:
+            return [b""] * n_symbols
+        labels = partial(stamp_texts, style=style, timezone=self._snapshot.timezone)
+        texts = range_texts(gaps.rows(), labels, labels)
+        counts = np.bincount(gaps.code, minlength=n_symbols).tolist()
+        figures = enumerate(zip(counts, _missing(interval).tolist(), strict=True))
+        return [gap_text(count, missing, texts.get(code, b"")) for code, (count, missing) in figures]
 
     def _date_ranges(self) -> list[bytes]:
         """Return the dates each symbol has data of, over all intervals, as text; kept with the history."""
-        memo = self._history.memo
-        if "date_ranges" not in memo:
-            held = [interval.dates() for interval in self._history.intervals.values()]
+        texts = self._history.texts
+        if "date_ranges" not in texts:
+            held = [interval.dates for interval in self._history.intervals.values()]
             by_symbol = zip(*held, strict=True) if held else [()] * len(self._snapshot.symbols)
-            memo["date_ranges"] = [_range(_union(dates)) for dates in by_symbol]
-        ranges: list[bytes] = memo["date_ranges"]
+            texts["date_ranges"] = [_range(_union(dates)) for dates in by_symbol]
+        ranges: list[bytes] = texts["date_ranges"]
         return ranges
 
 
@@ -163,8 +161,8 @@ def _list(dates: tuple[dt.date, ...]) -> bytes:
 
 
 def _missing(interval: HistoryInterval) -> NDArray[np.int64]:
-    missing = interval.missing()
-    return np.zeros_like(interval.count()) if missing is None else missing
+    missing = interval.missing
+    return np.zeros_like(interval.count) if missing is None else missing
 
 
 def _indicator(value: Any) -> bytes:

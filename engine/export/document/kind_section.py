@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.cursor import Cursor
 from mismartera.engine.export.consumers.filter import EVENTS
-from mismartera.engine.log.view import LogView
-from mismartera.engine.state.gap_view import GapView
-from mismartera.engine.state.snapshot import Snapshot, current
+from mismartera.engine.log.view import LogView, held_offsets
+from mismartera.engine.state.gap_log import ranges_of
+from mismartera.engine.state.snapshot import Snapshot
 
-from .ranges import fresh_ranges, gap_text, range_objects, range_text, ranges_by_hand
+from .ranges import gap_text, range_texts
 from .row_texts import RowTexts
 from .rows import SEPARATOR, columns_of, stamp_texts, style_of
 
@@ -50,27 +50,21 @@ class KindSection:
     def __init__(
         self, snapshot: Snapshot, kind: str, codes: Ints, since: Cursor | None, texts: RowTexts, *, complete: bool
     ) -> None:
+        state = snapshot.kinds[kind]
         self.kind = kind
-        self._snapshot = snapshot
+        self._state = state
+        self._timezone = snapshot.timezone
         self._is_event = kind in EVENTS
-        log = snapshot.logs[kind]
-        totals = log.visible
-        if not log.ordered:
-            merged = current(log)
-            totals = merged.count
-            if complete:
-                log = LogView((merged,), merged.count, log.schema)
-        self._log = log
+        self._log: LogView = state.served() if complete else state.log
         self._codes = codes
-        self._totals = totals
-        held = _held(since, kind, log.visible)
-        self._held = held
-        self._moved = held is not log.visible
-        self.rows = int(np.add.reduce(log.visible[codes] - held[codes])) if self._moved else 0
+        self._totals = state.distinct()
+        self._held = held_offsets(None if since is None else since.rows, kind, self._log.visible)
+        self._moved = self._held is not self._log.visible
+        self.rows = int(np.add.reduce(self._log.visible[codes] - self._held[codes])) if self._moved else 0
         self._texts = texts
         self._style = style_of(kind)
         if self._moved:
-            texts.expect(log.segments, self._style)
+            texts.expect(self._log.segments, self._style)
         self._ranges = self._new_ranges(since)
 
     def with_news(self) -> list[int]:
@@ -78,10 +72,7 @@ class KindSection:
         if not self._moved and not self._ranges:
             return []
         news = self._log.visible[self._codes] > self._held[self._codes]
-        if self._ranges:
-            told = np.zeros(len(self._totals), dtype=bool)
-            told[list(self._ranges)] = True
-            news |= told[self._codes]
+        news[list(self._ranges)] = True
         places: list[int] = news.nonzero()[0].tolist()
         return places
 
@@ -107,14 +98,15 @@ class KindSection:
 
     def _quiet_parts(self) -> list[list[Piece]]:
         """Return the parts while nothing is new; the same between two closings of the interval, so they are kept."""
-        snapshot, key = self._snapshot, f"quiet {self.kind}"
-        state = self._totals, snapshot.gaps(self.kind), self._codes, snapshot.set_quality, snapshot.set_gaps
-        held = snapshot.shared_memo.get(key)
-        if held is None or not all(map(is_, held[0], state)):
+        state, kept = self._state, self._state.columns.texts
+        made_of = self._totals, state.gaps, self._codes, state.columns
+        key = state.expected, made_of
+        held = kept.get("quiet")
+        if held is None or held[0][0] != key[0] or not all(map(is_, held[0][1], made_of)):
             parts: list[list[Piece]] = [[head, b"}"] for head in self._heads()]
-            held = snapshot.shared_memo[key] = state, parts
-        kept: list[list[Piece]] = held[1]
-        return kept
+            held = kept["quiet"] = key, parts
+        quiet: list[list[Piece]] = held[1]
+        return quiet
 
     def _row_texts(self) -> list[list[memoryview | bytes]]:
         """Return the text of each symbol's new rows: one piece per segment that has some, with separators between."""
@@ -161,85 +153,66 @@ class KindSection:
         start = b'"%b":{"count":%%d,"total_count":%%d' % self.kind.encode()
         if self._is_event:
             return [start % pair for pair in zip(counts, totals, strict=True)]
-        generated = b"true" if self.kind in self._snapshot.generated else b"false"
-        start += b',"generated":%b,"quality":%%b%%b' % generated
-        quality = number_texts(self._snapshot.quality(self.kind)[codes])
+        start += b',"generated":%b,"quality":%%b%%b' % (b"true" if self._state.generated else b"false")
+        quality = number_texts(self._state.quality()[codes])
         return [start % row for row in zip(counts, totals, quality, self._gap_texts(), strict=True)]
 
     def _gap_texts(self) -> list[bytes]:
-        view, codes, ranges = self._snapshot.gaps(self.kind), self._codes, self._ranges
-        if view is None:
-            texts = [b""] * len(codes)
-        else:
-            rows = zip(codes.tolist(), view.visible[codes].tolist(), view.missing[codes].tolist(), strict=True)
-            texts = [gap_text(count, missing, ranges.get(code, b"")) for code, count, missing in rows]
-        for (interval, code), gaps in self._snapshot.set_gaps.items():
-            if interval == self.kind:
-                missing = sum(gap.bar_count for gap in gaps)
-                for at in np.flatnonzero(codes == code).tolist():
-                    texts[at] = gap_text(len(gaps), missing, ranges.get(code, b""))
-        return texts
+        state, codes, ranges = self._state, self._codes, self._ranges
+        if state.gaps is None:
+            return [b""] * len(codes)
+        rows = enumerate(zip(state.gap_count[codes].tolist(), state.missing[codes].tolist(), strict=True))
+        texts = [gap_text(count, missing, ranges.get(at, b"")) for at, (count, missing) in rows]
+        searched = state.columns.searched
+        if searched is None:
+            return texts
+        return [text if known else b"" for text, known in zip(texts, searched[codes].tolist(), strict=True)]
 
     def _new_ranges(self, since: Cursor | None) -> dict[int, bytes]:
-        """Return the text of the new, changed and gone ranges by symbol code."""
-        snapshot = self._snapshot
-        view = None if self._is_event else snapshot.gaps(self.kind)
-        texts: dict[int, bytes] = {}
-        if view is not None and len(view.columns.first):
-            known = len(view.missing) if since is None else since.n_symbols
-            if since is None or since.now_us < view.from_us or known < len(view.missing):
-                texts = self._all_ranges(view) if since is None else self._fresh_ranges(view, since)
-        if snapshot.set_gaps or (since is not None and since.set_gaps):
-            for code, ranges in ranges_by_hand(snapshot, since, self.kind).items():
-                texts.pop(code, None)
-                if ranges:
-                    texts[code] = orjson.dumps(range_objects(ranges, self.kind, snapshot))[1:-1]
-        return texts
+        """Return the text of the new, changed and gone ranges by place in the export."""
+        gaps = self._state.gaps
+        if gaps is None:
+            return {}
+        held = held_offsets(None if since is None else since.gaps, self.kind, gaps.visible)
+        if held is gaps.visible:
+            return {}
+        if since is None:
+            return self._all_ranges(gaps)
+        (some,) = (gaps.visible[self._codes] > held[self._codes]).nonzero()
+        if not len(some):
+            return {}
+        codes = self._codes[some]
+        rows = ranges_of(gaps, codes, held[codes])
+        return range_texts(rows._replace(code=some[rows.code]), self._labels, self._moments)
 
-    def _all_ranges(self, view: GapView) -> dict[int, bytes]:
+    def _all_ranges(self, gaps: LogView) -> dict[int, bytes]:
         """Return the text of all ranges; kept for the next complete export of the same view."""
-        memo, key = self._snapshot.shared_memo, f"ranges {self.kind}"
-        held = memo.get(key)
-        if held is None or held[0] is not view:
-            held = memo[key] = view, range_texts(view, 0, self._labels(view), len(view.missing))
-        texts: dict[int, bytes] = held[1]
-        return dict(texts)
+        kept = self._state.columns.texts
+        held = kept.get("ranges")
+        if held is None or held[0] is not gaps or held[1] is not self._codes:
+            texts = range_texts(ranges_of(gaps, self._codes), self._labels, self._moments)
+            held = kept["ranges"] = gaps, self._codes, texts
+        ranges: dict[int, bytes] = held[2]
+        return ranges
 
-    def _fresh_ranges(self, view: GapView, since: Cursor) -> dict[int, bytes]:
-        return range_texts(view, view.grid.expected_at(since.now_us), self._labels(view), since.n_symbols)
+    def _labels(self, stamps: Ints) -> list[str]:
+        """Return bar starts as text; those the session expects are the same all day, so they are kept."""
+        grid, kept = self._state.columns.grid, self._state.columns.texts
+        if grid is None:
+            return stamp_texts(stamps, self._style, self._timezone)
+        if "labels" not in kept:
+            kept["labels"] = stamp_texts(grid.expected_starts, self._style, self._timezone)
+        labels: list[str] = kept["labels"]
+        return [labels[at] for at in grid.expected_starts.searchsorted(stamps).tolist()]
 
-    def _labels(self, view: GapView) -> list[str]:
-        """Return the expected bar starts as text; the same all day, so they are kept."""
-        memo, key = self._snapshot.shared_memo, f"labels {self.kind}"
-        if key not in memo:
-            memo[key] = stamp_texts(view.grid.expected_starts, style_of(self.kind), self._snapshot.timezone)
-        labels: list[str] = memo[key]
-        return labels
-
-
-def _held(since: Cursor | None, kind: str, visible: Ints) -> Ints:
-    """Return how many rows of each symbol the consumer holds: `visible` itself where it holds all."""
-    held = None if since is None else since.offsets.get(kind)
-    if held is None:
-        return np.zeros(len(visible), dtype=np.int64)
-    if len(held) < len(visible):
-        return np.concatenate([held, np.zeros(len(visible) - len(held), dtype=np.int64)])
-    return held
+    def _moments(self, stamps: Ints) -> list[str]:
+        return stamp_texts(stamps, style_of(self.kind, past=True), self._timezone)
 
 
 @lru_cache
 def before_rows(kind: str) -> bytes:
     """Return what stands between a section's figures and its rows."""
     return b',"columns":%b,"data":[\n' % orjson.dumps(columns_of(kind))
-
-
-def range_texts(view: GapView, told: int, labels: list[str], n_symbols: int) -> dict[int, bytes]:
-    """Return the text of the ranges new or changed since `told` bars were due, by symbol code; see `fresh_ranges`."""
-    texts: dict[int, list[bytes]] = {}
-    columns = (values.tolist() for values in fresh_ranges(view, told, n_symbols))
-    for code, first, last in zip(*columns, strict=True):
-        texts.setdefault(code, []).append(range_text(labels[first], labels[last], last - first + 1))
-    return {code: b",".join(parts) for code, parts in texts.items()}
 
 
 def number_texts(values: NDArray[np.float64]) -> list[bytes]:

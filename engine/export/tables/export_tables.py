@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.filter import EVENTS
 from mismartera.engine.export.document.document import Export
 from mismartera.engine.export.document.rows import columns_of
-from mismartera.engine.log.segment import Segment
+from mismartera.engine.log.gather import gather
 from mismartera.engine.log.view import LogView
-from mismartera.engine.state.snapshot import current
 from mismartera.schemas.bars import LOG_BAR_SCHEMA
 
 from .figure_tables import gap_table, history_table, indicator_table, metrics_table, quality_table
@@ -62,8 +59,8 @@ def _session_bars(plan: TablePlan) -> pa.Table:
     for kind in plan.session_kinds:
         if kind not in EVENTS:
             log, stops = _visible(plan, kind)
-            rows, places = _gather(log.segments, plan.codes, plan.starts(kind), stops)
-            parts.append(_bars(plan, kind, rows, places, date, generated=kind in plan.snapshot.generated))
+            rows, places = gather(log.segments, plan.codes, plan.starts(kind), stops, log.schema)
+            parts.append(_bars(plan, kind, rows, places, date, generated=plan.snapshot.kinds[kind].generated))
     return pa.concat_tables([EXPORT_TABLES["session_bars"].empty_table(), *parts])
 
 
@@ -74,7 +71,7 @@ def _historical_bars(plan: TablePlan) -> pa.Table:
         segments = [day.segment for day in interval.days]
         counts = [np.pad(segment.count, (0, max(plan.n_symbols - segment.n_symbols, 0)))[fresh] for segment in segments]
         stops = np.sum(counts, axis=0) if counts else np.zeros(len(fresh), dtype=np.int64)
-        rows, places = _gather(segments, fresh, np.zeros_like(stops), stops)
+        rows, places = gather(segments, fresh, np.zeros_like(stops), stops, LOG_BAR_SCHEMA)
         days = np.array([day.date for day in interval.days], dtype="datetime64[D]")
         # A symbol's rows lie day after day, as its counts do.
         dates = np.repeat(np.tile(days, len(fresh)), np.stack(counts, axis=1).ravel()) if counts else days
@@ -106,8 +103,8 @@ def _events(plan: TablePlan, kind: str) -> tuple[pa.Table, pa.Table]:
     if kind not in plan.session_kinds:
         return schema.empty_table(), schema.empty_table()
     log, stops = _visible(plan, kind)
-    rows, places = _gather(log.segments, plan.codes, plan.starts(kind), stops)
-    last, holders = _gather(log.segments, plan.codes, np.maximum(stops - 1, 0), stops)
+    rows, places = gather(log.segments, plan.codes, plan.starts(kind), stops, log.schema)
+    last, holders = gather(log.segments, plan.codes, np.maximum(stops - 1, 0), stops, log.schema)
     return _event_table(plan, kind, rows, places), _event_table(plan, kind, last, holders)
 
 
@@ -120,43 +117,6 @@ def _event_table(plan: TablePlan, kind: str, rows: pa.Table, places: Ints) -> pa
 
 def _visible(plan: TablePlan, kind: str) -> tuple[LogView, Ints]:
     """Return a log as the export shows it, and where its symbols' rows end."""
-    log = plan.snapshot.logs[kind]
-    if plan.complete and not log.ordered:
-        merged = current(log)
-        log = LogView((merged,), merged.count, log.schema)
+    state = plan.snapshot.kinds[kind]
+    log = state.served() if plan.complete else state.log
     return log, log.visible[plan.codes]
-
-
-def _gather(segments: Sequence[Segment], codes: Ints, starts: Ints, stops: Ints) -> tuple[pa.Table, Ints]:
-    """Return rows ``[starts, stops)`` of the symbols, one after another, and the place of each row's symbol."""
-    parts: list[pa.RecordBatch] = []
-    owners: list[Ints] = []
-    passed = np.zeros(len(codes), dtype=np.int64)
-    for segment in segments:
-        there = codes < segment.n_symbols
-        safe = np.where(there, codes, 0)
-        count = np.where(there, segment.count[safe], 0) if segment.n_symbols else np.zeros_like(codes)
-        low = np.clip(starts - passed, 0, count)
-        length = np.clip(stops - passed, low, count) - low
-        passed = passed + count
-        if length.any():
-            parts.append(_taken(segment.batch, segment.start[safe] + low, length))
-            owners.append(np.repeat(np.arange(len(codes)), length))
-    if not parts:
-        schema = segments[0].batch.schema if segments else LOG_BAR_SCHEMA
-        return schema.empty_table(), np.zeros(0, dtype=np.int64)
-    rows, places = pa.Table.from_batches(parts), np.concatenate(owners)
-    if len(parts) > 1:
-        order = np.argsort(places, kind="stable")
-        rows, places = rows.take(pa.array(order)), places[order]
-    return rows, places
-
-
-def _taken(batch: pa.RecordBatch, begins: Ints, lengths: NDArray[np.int64]) -> pa.RecordBatch:
-    """Return ranges of rows one after another; where they adjoin, as a slice."""
-    some = lengths > 0
-    begins, lengths = begins[some], lengths[some]
-    if np.array_equal(begins[1:], begins[:-1] + lengths[:-1]):
-        return batch.slice(int(begins[0]), int(lengths.sum()))
-    ends = np.cumsum(lengths)
-    return batch.take(pa.array(np.repeat(begins - (ends - lengths), lengths) + np.arange(int(ends[-1]))))

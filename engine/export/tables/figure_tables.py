@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.filter import EVENTS
-from mismartera.engine.export.document.ranges import GapRange, fresh_ranges, ranges_by_hand
+from mismartera.engine.log.view import held_offsets
+from mismartera.engine.state.gap_log import GapRows, ranges_of
 from mismartera.engine.state.history import HistoryInterval
-from mismartera.engine.state.snapshot import current
 from mismartera.schemas.bars import TIMESTAMP
 
 from .plan import Ints, TablePlan, constant
@@ -25,63 +24,31 @@ SESSION, HISTORICAL = "session", "historical"
 def gap_table(plan: TablePlan) -> pa.Table:
     """Return the gap ranges an export carries: all in a complete one; in a delta those new, changed or gone."""
     parts = [EXPORT_TABLES["gaps"].empty_table()]
+    held = None if plan.held is None else plan.held.gaps
     for kind in plan.session_kinds:
-        if kind not in EVENTS:
-            by_hand = ranges_by_hand(plan.snapshot, plan.held, kind)
-            parts += [_computed(plan, kind, list(by_hand)), _by_hand(plan, kind, by_hand)]
+        gaps = plan.snapshot.kinds[kind].gaps
+        if gaps is not None:
+            since = None if held is None else held_offsets(held, kind, gaps.visible)[plan.codes]
+            parts.append(_ranges(plan, kind, SESSION, ranges_of(gaps, plan.codes, since)))
     for text, interval in plan.history_intervals.items() if plan.fresh_history.any() else ():
-        parts += _past(plan, text, interval)
+        past = interval.gaps
+        if past is not None:
+            places = plan.places()
+            places[plan.codes[~plan.fresh_history]] = -1
+            parts.append(_ranges(plan, text, HISTORICAL, past.rows()._replace(code=places[past.code])))
     return pa.concat_tables(parts)
 
 
-def _computed(plan: TablePlan, kind: str, besides: list[int]) -> pa.Table:
-    """Return the computed ranges of all symbols but those whose codes are `besides`."""
-    view, held = plan.snapshot.gaps(kind), plan.held
-    if view is None or not len(view.columns.first):
-        return EXPORT_TABLES["gaps"].empty_table()
-    told = 0 if held is None else view.grid.expected_at(held.now_us)
-    codes, first, last = fresh_ranges(view, told, plan.n_symbols if held is None else held.n_symbols)
-    places = plan.places()
-    places[besides] = -1
-    starts = view.grid.expected_starts
-    return _ranges(plan, kind, SESSION, places[codes], starts[first], starts[last], last - first + 1)
-
-
-def _past(plan: TablePlan, text: str, interval: HistoryInterval) -> Iterable[pa.Table]:
-    places = plan.places()
-    places[plan.codes[~plan.fresh_history]] = -1
-    gaps = interval.gaps()
-    if gaps is not None:
-        yield _ranges(plan, text, HISTORICAL, places[gaps.code], gaps.start_us, gaps.end_us, gaps.bar_count)
-
-
-def _ranges(plan: TablePlan, kind: str, scope: str, places: Ints, start: Ints, end: Ints, bars: Ints) -> pa.Table:
-    order = np.argsort(places, kind="stable")
-    order = order[places[order] >= 0]
+def _ranges(plan: TablePlan, kind: str, part: str, rows: GapRows) -> pa.Table:
+    """Return ranges as a table, by place; those without one are left out."""
+    order = np.argsort(rows.code, kind="stable")
+    order = order[rows.code[order] >= 0]
     count = len(order)
     columns = [
-        plan.symbols(places[order]), constant(kind, count), _moments(start[order]), _moments(end[order]),
-        pa.array(bars[order]), constant(scope, count), pa.array(np.zeros(count, dtype=np.int32)),
-        pa.nulls(count, TIMESTAMP),
+        plan.symbols(rows.code[order]), constant(kind, count), _moments(rows.start_us[order]),
+        _moments(rows.end_us[order]), pa.array(rows.bar_count[order]), constant(part, count),
+        pa.array(rows.retry_count[order].astype(np.int32)), rows.last_retry.take(pa.array(order)),
     ]  # fmt: skip
-    return pa.Table.from_arrays(columns, schema=EXPORT_TABLES["gaps"])
-
-
-def _by_hand(plan: TablePlan, kind: str, by_hand: Mapping[int, Sequence[GapRange]]) -> pa.Table:
-    place_of = plan.places().tolist()
-    held = [(place_of[code], gap) for code, gaps in by_hand.items() if place_of[code] >= 0 for gap in gaps]
-    held.sort(key=lambda pair: pair[0])
-    gaps = [gap for _, gap in held]
-    columns = [
-        plan.symbols(np.array([place for place, _ in held], dtype=np.int64)),
-        constant(kind, len(held)),
-        _moments(np.array([gap.start_us for gap in gaps], dtype=np.int64)),
-        _moments(np.array([gap.end_us for gap in gaps], dtype=np.int64)),
-        pa.array([gap.bar_count for gap in gaps], pa.int64()),
-        constant(SESSION, len(held)),
-        pa.array([gap.retry_count for gap in gaps], pa.int32()),
-        pa.array([gap.last_retry_us for gap in gaps], TIMESTAMP),
-    ]
     return pa.Table.from_arrays(columns, schema=EXPORT_TABLES["gaps"])
 
 
@@ -94,26 +61,20 @@ def quality_table(plan: TablePlan) -> pa.Table:
 
 
 def _session_quality(plan: TablePlan, kind: str) -> pa.Table:
-    log, codes = plan.snapshot.logs[kind], plan.codes
-    totals = (log.visible if log.ordered else current(log).count)[codes]
+    state, codes = plan.snapshot.kinds[kind], plan.codes
+    totals = state.distinct()[codes]
     places = np.arange(len(codes))
     if kind in EVENTS:
         places = np.flatnonzero(totals > 0)
         return _quality(plan, places, kind, SESSION, {"total_count": pa.array(totals[places])})
-    view = plan.snapshot.gaps(kind)
-    known = np.full(len(codes), view is not None)
-    counts = np.zeros(len(codes), dtype=np.int64) if view is None else view.visible[codes]
-    missing = np.zeros(len(codes), dtype=np.int64) if view is None else view.missing[codes]
-    place_of = plan.places()
-    for (interval, code), gaps in plan.snapshot.set_gaps.items():
-        if interval == kind and (at := place_of[code]) >= 0:
-            known[at], counts[at], missing[at] = True, len(gaps), sum(gap.bar_count for gap in gaps)
+    searched = state.columns.searched
+    unknown = np.full(len(codes), state.gaps is None) if searched is None else ~searched[codes]
     figures = {
-        "quality": _floats(plan.snapshot.quality(kind)[codes]),
+        "quality": _floats(state.quality()[codes]),
         "total_count": pa.array(totals),
-        "gap_count": pa.array(counts, mask=~known),
-        "missing_bars": pa.array(missing, mask=~known),
-        "generated": pa.repeat(pa.scalar(kind in plan.snapshot.generated), len(codes)),
+        "gap_count": pa.array(state.gap_count[codes], mask=unknown),
+        "missing_bars": pa.array(state.missing[codes], mask=unknown),
+        "generated": pa.repeat(pa.scalar(state.generated), len(codes)),
     }
     return _quality(plan, places, kind, SESSION, figures)
 
@@ -121,9 +82,9 @@ def _session_quality(plan: TablePlan, kind: str) -> pa.Table:
 def _past_quality(plan: TablePlan, text: str, interval: HistoryInterval) -> pa.Table:
     places = np.flatnonzero(plan.fresh_history)
     codes = plan.codes[places]
-    quality, missing, gaps = interval.quality(), interval.missing(), interval.gaps()
+    quality, missing, gaps = interval.quality, interval.missing, interval.gaps
     figures = {
-        "total_count": pa.array(interval.count()[codes]),
+        "total_count": pa.array(interval.count[codes]),
         "generated": pa.repeat(pa.scalar(interval.generated), len(codes)),
     }
     if quality is not None and missing is not None and gaps is not None:
@@ -136,9 +97,9 @@ def _past_quality(plan: TablePlan, text: str, interval: HistoryInterval) -> pa.T
     return _quality(plan, places, text, HISTORICAL, figures)
 
 
-def _quality(plan: TablePlan, places: Ints, kind: str, scope: str, figures: dict[str, pa.Array]) -> pa.Table:
+def _quality(plan: TablePlan, places: Ints, kind: str, part: str, figures: dict[str, pa.Array]) -> pa.Table:
     schema, count = EXPORT_TABLES["quality"], len(places)
-    columns = {"symbol": plan.symbols(places), "interval": constant(kind, count), "scope": constant(scope, count)}
+    columns = {"symbol": plan.symbols(places), "interval": constant(kind, count), "scope": constant(part, count)}
     columns |= figures
     arrays = [columns.get(field.name, pa.nulls(count, field.type)) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.cursor import Cursor
 from mismartera.engine.export.document.session_section import SessionSection
+from mismartera.engine.log.view import held_offsets
 from mismartera.engine.state.history import History, HistoryInterval
 from mismartera.engine.state.snapshot import Snapshot
 
@@ -78,10 +79,8 @@ class TablePlan:
 
     def starts(self, kind: str) -> Ints:
         """Return the row offset up to which the consumer holds each symbol's rows."""
-        held = None if self.held is None else self.held.offsets.get(kind)
-        if held is None:
-            return np.zeros(len(self.codes), dtype=np.int64)
-        return np.pad(held, (0, max(self.n_symbols - len(held), 0)))[self.codes]
+        visible = self.snapshot.logs[kind].visible
+        return held_offsets(None if self.held is None else self.held.rows, kind, visible)[self.codes]
 
     def symbols(self, places: Ints) -> pa.DictionaryArray:
         """Return the symbols at `places`."""

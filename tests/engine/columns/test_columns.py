@@ -13,6 +13,7 @@ from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators import daily_average, field_extreme
 from mismartera.engine.columns.metrics import RunningMetrics
 from mismartera.engine.log.segment import Segment
+from mismartera.engine.state.gap_log import StagedGapLog, last_figures, ranges_of
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.interval import Interval
 
@@ -124,10 +125,14 @@ def test_coarser_bars_are_the_same_made_of_finer_ones() -> None:
 
 
 def ranges(segment: Segment, interval: str, expected: int, code: int) -> list[tuple[int, int]]:
-    columns = detect_gaps(segment, session_grid(SESSION, Interval(interval)))
-    shown = int(columns.visible_at(expected)[code])
-    at = slice(int(columns.start[code]), int(columns.start[code]) + shown)
-    return list(zip(columns.first[at].tolist(), columns.ends_at(expected)[at].tolist(), strict=True))
+    found = detect_gaps(segment, session_grid(SESSION, Interval(interval)), expected)
+    mine = found.code == code
+    return list(zip(found.first[mine].tolist(), found.last[mine].tolist(), strict=True))
+
+
+def missing(segment: Segment, grid: BucketGrid, expected: int | None = None) -> list[int]:
+    found = detect_gaps(segment, grid, expected)
+    return np.bincount(found.code, weights=found.bar_count, minlength=segment.n_symbols).astype(int).tolist()
 
 
 def test_gaps_are_cut_at_the_break_and_grow_with_the_clock() -> None:
@@ -138,21 +143,35 @@ def test_gaps_are_cut_at_the_break_and_grow_with_the_clock() -> None:
     assert ranges(segment, "1m", 0, 0) == []
     assert ranges(segment, "1m", 17, 1) == [(0, 9), (10, 16)]
     assert ranges(segment, "1m", 17, 2) == []
-    columns = detect_gaps(segment, session_grid(SESSION, Interval("1m")))
-    for expected, missing in ((0, [0, 0, 0]), (4, [2, 4, 0]), (6, [4, 6, 0]), (11, [8, 11, 0]), (17, [12, 17, 0])):
-        assert columns.missing(columns.visible_at(expected), expected).tolist() == missing
+    grid = session_grid(SESSION, Interval("1m"))
+    for expected, counts in ((0, [0, 0, 0]), (4, [2, 4, 0]), (6, [4, 6, 0]), (11, [8, 11, 0]), (17, [12, 17, 0])):
+        assert missing(segment, grid, expected) == counts
+        log = StagedGapLog.of(detect_gaps(segment, grid), grid, 3)
+        assert last_figures(log.at(int(grid.expected_ends[expected - 1]) if expected else 0))[1].tolist() == counts
+
+
+def test_a_staged_gap_log_has_a_row_for_every_missing_bar() -> None:
+    grid = session_grid(SESSION, Interval("1m"))
+    log = StagedGapLog.of(detect_gaps(bars([2, 3, 7, 16, 20], list(range(9))), grid), grid, 2)
+    assert log.at(OPEN).visible.tolist() == [0, 0]
+    early = log.at(OPEN + 6 * MINUTE)
+    assert early.visible.tolist() == [4, 0]
+    assert log.at(OPEN + 6 * MINUTE + 1) is early  # nothing is due in between
+    late = log.at(OPEN + 22 * MINUTE)
+    assert late.visible.tolist() == [12, 8]
+    fresh = ranges_of(late, np.arange(2), early.visible)
+    assert fresh.bar_count.tolist() == [3, 2, 1, 3, 1, 1, 7]  # 09:34 has grown since; those before it have not
+    assert ranges_of(late, np.arange(2)).bar_count.tolist() == [2, *fresh.bar_count.tolist()]
 
 
 def test_rows_outside_regular_hours_fill_no_gap() -> None:
     grid = session_grid(SESSION, Interval("1m"), extended=True)
-    columns = detect_gaps(bars([-4, -1, 0, 23], [-3]), grid)
-    assert columns.missing(columns.count, 17).tolist() == [16, 17]
+    assert missing(bars([-4, -1, 0, 23], [-3]), grid) == [16, 17]
 
 
 def test_a_daily_bar_fills_its_day() -> None:
     day = session_grid(SESSION, Interval("1d"))
-    columns = detect_gaps(derive(bars([3], []), day, MINUTE), day)
-    assert columns.missing(columns.count, 1).tolist() == [0, 1]
+    assert missing(derive(bars([3], []), day, MINUTE), day) == [0, 1]
 
 
 def test_running_metrics_are_those_of_every_prefix() -> None:

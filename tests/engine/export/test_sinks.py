@@ -53,10 +53,7 @@ def test_a_socket_is_a_sink_like_any_other(tmp_path: Path) -> None:
 def test_a_consumer_keeps_no_rows_alive(tmp_path: Path) -> None:
     system = finished(tmp_path)
     system.system_info(complete=True)
-    day = system.snapshot.day
-    assert day is not None
-    segment = weakref.ref(day.logs["1m"].segment)
-    del day
+    segment = weakref.ref(system.snapshot.logs["1m"].segments[0])
     system.session_data.clear_session_bars()
     gc.collect()
     held = segment()

@@ -174,9 +174,10 @@ def test_gaps_that_cannot_be_are_refused(loose: SessionData, gaps: list[GapInfo]
 )
 def test_gaps_are_runs_of_expected_bars_that_are_due(data: SessionData, given: GapInfo, message: str) -> None:
     data.publish(OPEN + 20 * MINUTE)
+    before = data.get_gaps("A", "1m")
     with pytest.raises(DataError, match=message):
         data.set_gaps("A", "1m", [given])
-    assert data.get_gaps("A", "1m") == []
+    assert data.get_gaps("A", "1m") == before == [gap("09:30", "09:39", 10), gap("09:45", "09:49", 5)]
 
 
 MOMENT = gap("09:31", "09:31", 1).start_time
@@ -239,7 +240,7 @@ def test_gaps_are_put_in_order_and_naive_moments_are_the_exchanges(data: Session
 def test_quality_follows_from_gaps_set_by_hand(data: SessionData, contract: ModuleType) -> None:
     data.publish(OPEN + 9 * MINUTE)
     data.set_gaps("A", "1m", [gap("09:31", "09:31", 1)])
-    assert (data.get_quality("A", "1m"), data.get_quality("B", "1m")) == (88.88, None)
+    assert (data.get_quality("A", "1m"), data.get_quality("B", "1m")) == (88.88, 0.0)
     assert problems(contract, data) == []
     data.publish(OPEN + 18 * MINUTE)  # 13 bars are due by now
     assert data.get_quality("A", "1m") == 92.3
@@ -250,6 +251,7 @@ def test_quality_follows_from_gaps_set_by_hand(data: SessionData, contract: Modu
 
 def test_no_quality_by_hand_contradicts_the_gaps(data: SessionData, contract: ModuleType) -> None:
     data.publish(OPEN + 10 * MINUTE)
+    data.set_gaps("A", "1m", [])
     data.set_quality("A", "1m", 50.0)
     assert section(data)["gaps"] == {"gap_count": 0, "missing_bars": 0, "ranges": []}
     assert problems(contract, data) == []

@@ -13,6 +13,7 @@ import pytest
 from mismartera.engine.log.timetable import Timetable
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.staging import StagedDay
+from mismartera.engine.threads.data_processor import DataProcessor
 from tests.golden.small import make_system, minutes
 
 
@@ -20,9 +21,8 @@ def staged(folder: Path, symbols: list[str], without: Any = ()) -> tuple[Session
     """A session with a day in memory, before its first step."""
     rows = [row for name in symbols for row in minutes(name, "2024-07-03T09:30-04:00", 20, without=without)]
     system = make_system(folder, rows, "2024-07-03", derived=["5m"])
-    system.run()
-    day = system.session_data.snapshot.day
-    assert day is not None
+    processor = DataProcessor(system.data_manager, system.config.session_data_config, symbols)
+    day = processor.load_queue(system.time_manager.window_sessions()[0]).scored()
     data = SessionData(symbols, derived_intervals=["5m"], timezone="America/New_York")
     data.begin_session(day.session, day.session.open_us)
     data.load_queue(day)

@@ -10,6 +10,7 @@ import pytest
 from mismartera.engine.columns.buckets import session_grid
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.data_manager import DataManager
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import stage_bars
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
@@ -58,14 +59,14 @@ def test_polars_reads_the_same_memory(system: SystemManager) -> None:
 
 
 def test_a_session_becomes_history_as_the_segments_it_was_streamed_in(system: SystemManager) -> None:
-    staged: list[object] = []
-    system.hooks.ended.append(lambda: staged.append(system.snapshot.day))
+    streamed: list[Snapshot] = []
+    system.hooks.ended.append(lambda: streamed.append(system.snapshot))
     system.run()
-    first = staged[0]
+    first = streamed[0]
     for interval in ("1m", "5m"):
         past = system.snapshot.history.intervals[interval].days
         assert len(past) == 1
-        assert past[0].segment is first.logs[interval].segment  # type: ignore[attr-defined]
+        assert [past[0].segment] == list(first.logs[interval].segments)
         table = system.session_data.get_bars("A", interval, part="historical")
         for name in table.schema.names:
             assert addresses(table, name) == addresses(past[0].segment.batch, name)

@@ -16,6 +16,7 @@ from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 
 from .cursor import Cursor, lag_rows
 from .filter import EVERYTHING, ExportFilter
+from .saved import SavedConsumer
 
 DEFAULT = "default"
 
@@ -117,6 +118,39 @@ class Consumers:
         """Forget what a consumer was sent: its next export is number 1 and carries everything."""
         with self._lock:
             self._move(name, _Consumer(self._get(name).only))
+
+    def save(self, name: str, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what a consumer holds as plain data that JSON can carry; `load` takes it, in another process too."""
+        with self._lock:
+            state = self._get(name)
+        saved = SavedConsumer(
+            self._run_id, name, state.only, state.sequence, state.last_update, snapshot.symbols, state.cursor
+        )
+        return saved.to_json()
+
+    def load(self, saved: Mapping[str, Any], snapshot: Snapshot) -> None:
+        """Have a saved consumer go on where it was: its next delta carries what is new since its last export.
+
+        Raises
+        ------
+        DataError
+            If `saved` is not what `save` returns.
+        StateError
+            If it is of another run or other symbols, the run has not reached what the consumer holds, or a consumer of
+            that name has another filter or has received exports of this process.
+        """
+        held = SavedConsumer.from_json(saved)
+        held.require_fit(self._run_id, snapshot)
+        self.register(held.consumer, held.only)
+        with self._lock:
+            present = self._get(held.consumer)
+            if present.sequence:
+                raise StateError(
+                    f"consumer {held.consumer!r} cannot be loaded: expected one that has received nothing yet, got "
+                    f"one that has received {present.sequence} exports",
+                    hint=f"reset_export({held.consumer!r}) forgets what it was sent",
+                )
+            self._move(held.consumer, _Consumer(held.only, held.sequence, held.last_update, held.cursor))
 
     def infos(self, snapshot: Snapshot) -> list[ConsumerInfo]:
         """Return where every consumer stands against `snapshot`, by name."""

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,22 @@ import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.data_manager import DataManager
-from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.session.signal import Signal
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, OnError
-from mismartera.engine.threads.data_processor import DataProcessor
-from mismartera.engine.threads.data_quality_manager import DataQualityManager
-from mismartera.engine.threads.driver import StagedDriver
-from mismartera.engine.threads.session_coordinator import Parts, SessionCoordinator
+from mismartera.engine.threads.session_coordinator import SessionCoordinator
 from mismartera.engine.threads.stages import Stages
 from mismartera.engine.threads.worker import EngineThread
-from mismartera.engine.time.calendar import TradingSession
 from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig, load_config, parse_config
-from mismartera.schemas.errors import CalendarError, DataError, StateError
+from mismartera.schemas.errors import DataError, StateError
 from mismartera.schemas.interval import Interval
 
 from .current import set_system_manager
 from .exports import SystemExports
-from .marks import mark_streams
 from .run_id import checked_run_id, new_run_id
+from .run_threads import RunThreads
 from .sections import system_section, thread_sections
 from .sql_access import SqlAccess, SystemFacts
 
@@ -132,16 +127,14 @@ class SystemManager(SystemExports):
         self.analysis_engine = AnalysisEngine(on_error)
         self.hooks = Stages()
         self.sql_facts = SystemFacts(
-            lambda: self._config_json, lambda: thread_sections(self._threads()), self.export_log.entries
+            lambda: self._config_json, lambda: thread_sections(self._by_section()), self.export_log.entries
         )
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
         self._state = SystemState.INITIALIZED
         self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
         self.session_data.publish(self.time_manager.now_us)
-        self._coordinator: SessionCoordinator | None = None
-        self._processor: DataProcessor | None = None
-        self._quality: DataQualityManager | None = None
+        self._threads: RunThreads | None = None
         self._lock = threading.RLock()
         set_system_manager(self)
 
@@ -237,24 +230,11 @@ class SystemManager(SystemExports):
                     "mode is 'live', and this version has no live feed",
                     hint="set mode to 'backtest', or feed a SessionData with append_bars",
                 )
-            sessions = self.time_manager.window_sessions()
-            until_us = None if until is None else self._until(until, sessions)
-            symbols = self.session_data.symbols
-            marks, events = mark_streams(self.data_manager, self.config.session_data_config, symbols)
-            _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
-            wanted = self.config.session_data_config
-            self._processor = DataProcessor(self.data_manager, wanted, symbols, events)
-            self._quality = DataQualityManager(enabled=wanted.quality.enabled)
-            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, symbols)
-            parts = Parts(
-                self.config, self.time_manager, self.session_data, history,
-                self._processor, self._quality, self.analysis_engine, marks,
+            self._threads = RunThreads.of_backtest(
+                self.config, self.time_manager, self.data_manager, self.session_data,
+                self.analysis_engine, self.hooks, until,
             )  # fmt: skip
-            window = self.config.backtest_config
-            driver = StagedDriver(self.session_data, window.speed_multiplier if window else 0.0, until_us)
-            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, driver)
-            for thread in (self._processor, self._quality, self.analysis_engine, self._coordinator):
-                thread.start()
+            self._threads.start()
             self._state = SystemState.RUNNING
             _LOG.info("[SESSION_FLOW] 2: Complete - SystemManager.start() finished")
 
@@ -360,39 +340,22 @@ class SystemManager(SystemExports):
             ),
             "performance_metrics": self._summary(snapshot),
             "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
-            "threads": thread_sections(self._threads(), snapshot, complete=complete, debug=debug),
+            "threads": thread_sections(self._by_section(), snapshot, complete=complete, debug=debug),
         }
         return sections | ({"session_config": self._config_json} if complete else {})
 
-    def _threads(self) -> dict[str, EngineThread]:
-        """Return the threads there are, by the name of their section."""
-        threads = {
-            "session_coordinator": self._coordinator,
-            "data_processor": self._processor,
-            "data_quality_manager": self._quality,
-            "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
-        }
-        return {name: thread for name, thread in threads.items() if thread is not None}
+    @property
+    def _coordinator(self) -> SessionCoordinator | None:
+        return None if self._threads is None else self._threads.coordinator
 
-    def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
-        time = self.time_manager
-        us = time.parse_local(until if isinstance(until, str) else until.isoformat())
-        extended = self.config.session_data_config.extended_hours
-        first, last = sessions[0], sessions[-1]
-        opens = first.day_start_us if extended else first.open_us
-        closes = last.day_stop_us if extended else last.close_us
-        if not opens <= us <= closes:
-            raise CalendarError(
-                f"until {time.isoformat(us)} is not within the run: expected a time from {time.isoformat(opens)} to "
-                f"{time.isoformat(closes)}",
-                hint="leave it out to run to the end, or change the window in backtest_config",
-            )
-        return us
+    def _by_section(self) -> dict[str, EngineThread]:
+        return {} if self._threads is None else self._threads.by_section()
 
     def _close_workers(self) -> None:
-        for worker in (self._processor, self._quality, self.analysis_engine):
-            if worker is not None:
-                worker.close()
+        if self._threads is None:
+            self.analysis_engine.close()
+        else:
+            self._threads.close_workers()
 
     def _close(self) -> None:
         with self._lock:

@@ -146,7 +146,7 @@ def test_a_stop_before_the_first_day_is_staged_is_a_stop_and_no_failure(system: 
     def load_late(history: Any) -> None:
         load(history)
         reached.set()
-        wait_for(lambda: system._processor is not None and system._processor.submit(lambda: None).cancelled())
+        wait_for(lambda: system._threads is not None and system._threads.processor.submit(lambda: None).cancelled())
 
     system.session_data.load_history = load_late  # type: ignore[method-assign]
     system.start()

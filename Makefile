@@ -3,13 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test fuzz lint bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/mismartera demo
 
 test: lint
 	$(BIN)/python -m pytest -q -n auto
+
+# Hours: FUZZ_EXAMPLES=500 make fuzz takes less. A failure prints how to repeat it.
+fuzz: $(VENV)/.installed
+	$(BIN)/python -m pytest -q -n auto -m law --hypothesis-profile=fuzz
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mismartera.engine.data.sources import SOURCES
+
 from .console import catalog_option, progress, say, table
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def data_group() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet", "lean"]),
+    type=click.Choice(list(SOURCES)),
     required=True,
     help="How PATH is written; csv may be gzipped or zipped.",
 )
@@ -73,6 +75,11 @@ def data_group() -> None:
     default="start",
     show_default=True,
     help="What the time stamp of a bar marks in PATH; the catalog keeps the start.",
+)
+@click.option(
+    "--date-format",
+    metavar="FORMAT",
+    help="How time stamps are written, such as '%d/%m/%Y %H:%M'.  [default: ISO 8601, and others with the year first]",
 )
 @click.option(
     "--delimiter",
@@ -256,6 +263,9 @@ def verify_command(ctx: click.Context, catalog: Path) -> None:
         summary = verify(Catalog(catalog), progress=update)
     for problem in summary.problems:
         say(f"{problem.path}: {problem.problem}")
+    if others := summary.without_checksums:
+        more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
+        say(f"no checksums, so damage may go unnoticed, in {others[0]}{more}: written by another program")
     found = len(summary.problems)
     verdict = f"{found} problem{'s' if found > 1 else ''}" if found else "no problem"
     say(f"{summary.partitions:,} partitions, {summary.files:,} files, {summary.rows:,} rows: {verdict}")

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import orjson
 from pydantic import (
@@ -25,10 +25,14 @@ from pydantic.config import JsonDict
 from .config_problems import field_problem, problems
 from .errors import ConfigError
 from .exchanges import EXCHANGE_GROUPS
+from .indicators import INDICATOR_TYPES
 from .interval import Interval
 
 BarField = Literal["open", "high", "low", "close", "volume"]
-IndicatorType = Literal["daily_average", "intraday_average", "field_max", "field_min"]
+if TYPE_CHECKING:
+    IndicatorName: TypeAlias = str
+else:  # so that an error lists them, and the JSON Schema too
+    IndicatorName = Literal[tuple(INDICATOR_TYPES)]
 
 HISTORY_KEYS = ("loaded", "date_range", "data")
 """Keys of a symbol's history in an export, beside which its indicators stand."""
@@ -103,12 +107,16 @@ class HistoricalDataConfig(_Model):
 class IndicatorConfig(_Model):
     """A figure computed from the history of each symbol when a session starts."""
 
-    type: IndicatorType = Field(
-        description="daily_average: mean over the sessions of each one's value. intraday_average: that mean for each "
-        "minute of the session. field_max, field_min: the extreme over all bars."
+    type: IndicatorName = Field(
+        description=" ".join(f"{name}: {kind.meaning}." for name, kind in INDICATOR_TYPES.items())
     )
     field: BarField = Field(description="Column the indicator reads.")
     trailing_days: TrailingDays = Field(description="Sessions it looks back over.")
+
+    @property
+    def is_by_minute(self) -> bool:
+        """Whether it has a value for each minute."""
+        return INDICATOR_TYPES[self.type].by_minute
 
 
 class HistoricalConfig(_Model):
@@ -138,7 +146,7 @@ class HistoricalConfig(_Model):
             seen.add(entry.interval)
         for name, indicator in self.indicators.items():
             if self.enabled and self.interval_for(indicator) is None:
-                need = "of 1m or less " if indicator.type == "intraday_average" else ""
+                need = "of 1m or less " if indicator.is_by_minute else ""
                 raise field_problem(
                     ("indicators", name, "trailing_days"),
                     indicator.trailing_days,
@@ -153,7 +161,7 @@ class HistoricalConfig(_Model):
             entry.interval
             for entry in self.data
             if entry.trailing_days >= indicator.trailing_days
-            and (indicator.type != "intraday_average" or entry.interval.divides("1m"))
+            and (not indicator.is_by_minute or entry.interval.divides("1m"))
         ]
         return max(fits, default=None)
 

@@ -82,6 +82,8 @@ class Database:
         The zone times are shown and read in.
     folders : sequence of Path
         The only folders a connection may read from; none by default.
+    logs_reads : bool
+        Whether ``duckdb_logs()`` tells each read of a file. A file is then read anew by each query, not kept.
 
     Attributes
     ----------
@@ -94,7 +96,9 @@ class Database:
     configuration is locked, and no extension can be loaded, whoever writes the queries.
     """
 
-    def __init__(self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, limits: Limits, timezone: str = "UTC", folders: Sequence[Path] = (), *, logs_reads: bool = False
+    ) -> None:
         config: dict[str, str | bool | int | float | list[str]] = dict(_CLOSED)
         config["memory_limit"] = limits.memory
         config["max_execution_time"] = str(math.ceil(limits.timeout_s * 1000))
@@ -108,6 +112,9 @@ class Database:
                 names = dict.fromkeys(form(str(folder.resolve())) for folder in folders for form in (str, as_pattern))
                 listed = ", ".join(quoted(name) for name in names)
                 self._root.execute(f"SET allowed_directories = [{listed}]")
+            if logs_reads:
+                self._root.execute("SET enable_external_file_cache = false")
+                self._root.execute("CALL enable_logging('FileSystem', storage = 'memory')").fetchall()
             self._root.execute("SET enable_external_access = false")
             self._root.execute(f"SET GLOBAL TimeZone = {quoted(timezone)}")
             create_empty_tables(self._root)

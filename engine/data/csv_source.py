@@ -1,30 +1,33 @@
-"""CSV sources: plain, gzipped or zipped, with a header or without, read block by block as texts."""
+"""CSV sources: plain, gzipped or zipped, with a header or without; which of our columns stands where."""
 
 from __future__ import annotations
 
-import gzip
-import zipfile
-import zlib
+import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, cast
 
 import polars as pl
 
 from mismartera.schemas.errors import ImportDataError
 
+from .csv_records import CsvRecords
+from .members import open_members, readable
 from .options import OPTIONAL, ImportOptions, match_columns, require_columns, require_own
 from .stamps import resolve
 
 SUFFIXES = (".csv", ".txt", ".tsv", ".gz", ".zip")
-BLOCK_BYTES = 32 * 2**20
-"""Text read at once; what a block needs in memory is about ten times as much."""
-_DELIMITERS = (";", "\t", "|", ",")
+ZONE = "UTC"
+_TEXTS = ("symbol", "timestamp", "date", "time", "exchange")
+_THOUSANDS = r"^[+-]?\d{1,3}(,\d{3})+(\.\d*)?$"
 
 
-def read_csv(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
+def select(paths: list[Path], options: ImportOptions) -> list[Path]:
+    """Return all the files."""
+    return paths
+
+
+def read(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
     """Read a file as frames that `validate` takes: ``source, row, symbol`` and our columns, all texts.
 
     Raises
@@ -34,118 +37,29 @@ def read_csv(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
     """
     with readable(path):
         for label, stream in open_members(path):
-            yield from _read_member(label, stream, options)
+            records = CsvRecords(label, stream, options.delimiter)
+            layout = Layout.found(label, records.first, options)
+            skipped = layout.header is not None
+            for frame in records.frames():
+                yield layout.pick(frame.slice(1) if skipped else frame, label, options, records)
+                skipped = False
 
 
-def open_members(path: Path) -> Iterator[tuple[str, BinaryIO]]:
-    """Open a plain or gzipped file, or each member of a zip, by what it is and not by its name.
-
-    Yields
-    ------
-    label : str
-        Path of the file, and of a member of a zip of several ``path:member``.
-    stream : binary file
-    """
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic[:2] == b"\x1f\x8b":
-            with gzip.open(file) as unzipped:
-                yield str(path), cast(BinaryIO, unzipped)
-        elif magic[:2] == b"PK":
-            with zipfile.ZipFile(file) as archive:
-                members = [name for name in sorted(archive.namelist()) if _is_data(name)]
-                if not members:
-                    raise ImportDataError(f"{path}: the zip holds no file", path=path)
-                for name in members:
-                    with archive.open(name) as member:
-                        yield str(path) if len(members) == 1 else f"{path}:{name}", cast(BinaryIO, member)
-        else:
-            yield str(path), file
-
-
-def _is_data(member: str) -> bool:
-    return not member.endswith("/") and not member.startswith("__MACOSX/") and member.rpartition("/")[2][:1] != "."
-
-
-@contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn what goes wrong when a file is read or unpacked into `ImportDataError`."""
-    try:
-        yield
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise ImportDataError(
-            f"{path}: truncated or damaged: {error}", path=path, hint="fetch the file again; importing again is safe"
-        ) from error
-    except OSError as error:
-        raise ImportDataError(f"{path}: cannot be read: {error.strerror or error}", path=path) from error
-
-
-def _read_member(label: str, stream: BinaryIO, options: ImportOptions) -> Iterator[pl.DataFrame]:
-    """Read delimited text; the first block says what delimiter and columns the whole of it has."""
-    layout: Layout | None = None
-    for frame in read_lines(stream):
-        if layout is None:
-            layout = Layout.found(label, frame["line"].head(50).to_list(), options)
-            frame = frame if layout.header is None else frame.slice(1)
-        yield layout.split(frame, label, options)
-    if layout is None:
-        raise ImportDataError(f"{label}: the file is empty", path=label)
-
-
-def read_lines(stream: BinaryIO) -> Iterator[pl.DataFrame]:
-    """Read a text as frames ``row: i64`` (line number, from 1), ``line: str``, without blank lines, block by block."""
-    first = 1
-    for text in _blocks(stream):
-        lines = pl.Series("line", [text]).str.split("\n").explode().str.strip_chars_end("\r")
-        if text.endswith("\n"):
-            lines = lines.head(-1)
-        rows = pl.int_range(first, first + len(lines), dtype=pl.Int64, eager=True).alias("row")
-        first += len(lines)
-        frame = pl.DataFrame([rows, lines]).filter(pl.col("line").str.strip_chars() != "")
-        if len(frame):
-            yield frame
-
-
-def _blocks(stream: BinaryIO) -> Iterator[str]:
-    """Yield the text in blocks that end with a line."""
-    rest, is_first = b"", True
-    while block := stream.read(BLOCK_BYTES):
-        whole, newline, tail = (rest + block).rpartition(b"\n")
-        if not newline:
-            rest = tail
-            continue
-        yield _text(whole + newline, is_first=is_first)
-        rest, is_first = tail, False
-    if rest:
-        yield _text(rest, is_first=is_first)
-
-
-def _text(block: bytes, *, is_first: bool) -> str:
-    if is_first and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise ImportDataError("the text is UTF-16; save it as UTF-8 and import that")
-    return block.decode("utf-8-sig" if is_first else "utf-8", errors="replace")
-
-
+@dataclass(frozen=True, slots=True)
 class Layout:
-    """How a text is delimited, and which of our columns stands where."""
+    """Which of our columns stands where, and the header, if the file has one."""
 
-    def __init__(self, delimiter: str, width: int, places: dict[str, int], header: Sequence[str] | None) -> None:
-        self.delimiter = delimiter
-        self.width = width
-        self.places = places
-        self.header = header
+    places: dict[str, int]
+    header: Sequence[str] | None
 
     @classmethod
-    def found(cls, label: str, lines: Sequence[str], options: ImportOptions) -> Layout:
-        """Find out the layout from the first lines, as far as the options leave it open."""
-        delimiter = options.delimiter or _sniffed(lines)
-        first = _cells(lines[0], delimiter)
+    def found(cls, label: str, first: Sequence[str], options: ImportOptions) -> Layout:
+        """Find out the layout from the first record, as far as the options leave it open."""
         has_header = bool(first) and not any(_is_number(cell) or _is_stamp(cell, options) for cell in first)
         if options.positions or not has_header:
             if options.names or options.ignored:
                 raise ImportDataError(
-                    f"{label}: --columns gives names, but the file has no header; first line {lines[0][:80]!r}",
+                    f"{label}: --columns gives names, but the file has no header; first line {','.join(first)[:80]!r}",
                     path=label,
                     hint='give positions: --columns "' + ",".join(options.fields) + '"',
                 )
@@ -156,55 +70,49 @@ class Layout:
                 raise _misfit(label, first, columns)
         else:
             places = {ours: first.index(theirs) for ours, theirs in match_columns(first, options, label).items()}
-        return cls(delimiter, len(first), places, first if has_header else None)
+        return cls(places, first if has_header else None)
 
-    def split(self, frame: pl.DataFrame, label: str, options: ImportOptions) -> pl.DataFrame:
-        """Split lines into our columns; ``misfit`` says of a line with too many fields that it has."""
-        cells = frame["line"].str.splitn(self.delimiter, self.width + 1).struct.unnest()
-        if frame["line"].str.contains('"', literal=True).any():
-            cells = cells.with_columns(pl.all().str.strip_chars().str.strip_chars('"'))
-        extra = pl.col(f"field_{self.width}").fill_null("").str.strip_chars(self.delimiter + ' "') != ""
-        columns = {ours: pl.col(f"field_{place}") for ours, place in self.places.items()}
-        if "date" in columns:
-            day, time = columns.pop("date"), columns.pop("time", pl.lit(""))
-            columns["timestamp"] = (day + " " + time).str.strip_chars()
-        if "symbol" in columns:
+    def pick(self, frame: pl.DataFrame, label: str, options: ImportOptions, records: CsvRecords) -> pl.DataFrame:
+        """Return our columns of some records; ``misfit`` says why one cannot be split."""
+        cells = {ours: pl.col(f"field_{place}") for ours, place in self.places.items()}
+        misfit = pl.format("too many fields: '{}'", "misfit")  # null where `misfit` is
+        if records.has_quotes:
+            cells = {ours: cell.str.strip_chars().str.strip_chars('"') for ours, cell in cells.items()}
+            breaks = [cell.str.contains("\n", literal=True).fill_null(False) for cell in cells.values()]
+            line = pl.concat_str([cell.fill_null("") for cell in cells.values()], separator=records.delimiter)
+            broken = pl.when(pl.any_horizontal(breaks)).then(pl.format("line break in a value: '{}'", line))
+            misfit = pl.coalesce(misfit, broken)
+            if records.delimiter == ",":
+                cells |= {ours: _without_thousands(frame, cell) for ours, cell in cells.items() if ours not in _TEXTS}
+        if "date" in cells:
+            day, time = cells.pop("date"), cells.pop("time", pl.lit(""))
+            cells["timestamp"] = (day + " " + time).str.strip_chars()
+        if "symbol" in cells:
             place = self.places["symbol"]
             column = self.places if self.header is None or options.positions else self.header[place]
-            require_own(cells[f"field_{place}"], options, label, column)
+            require_own(frame.select(cells["symbol"]).to_series(), options, label, column)
         else:
-            columns["symbol"] = pl.lit(options.symbol, dtype=pl.String)
+            cells["symbol"] = pl.lit(options.symbol, dtype=pl.String)
         for ours in options.fields:
-            columns.setdefault(ours, pl.lit(None, dtype=pl.String))
-        made = cells.with_columns(frame["line"]).select(
-            *(columns[ours].alias(ours) for ours in ["symbol", *options.fields]),
-            misfit=pl.when(extra).then(pl.format("too many fields: '{}'", "line")),
-        )
-        return made.select(pl.lit(label).alias("source"), frame["row"], pl.all())
+            cells.setdefault(ours, pl.lit(None, dtype=pl.String))
+        columns = [cells[ours].alias(ours) for ours in ["symbol", *options.fields]]
+        return frame.select(pl.lit(label).alias("source"), "row", *columns, misfit.alias("misfit"))
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
-    """Return the fields of a line, without empty ones at its end: some writers end lines with a delimiter."""
-    cells = [cell.strip().strip('"').strip() for cell in line.split(delimiter)]
-    while cells and not cells[-1]:
-        cells.pop()
-    return cells
+def _without_thousands(frame: pl.DataFrame, cell: pl.Expr) -> pl.Expr:
+    """Return a column of numbers without the commas of ``"1,200"``.
 
-
-def _sniffed(lines: Sequence[str]) -> str:
-    """Return the delimiter that splits every line into the same number of fields, and the most of them."""
-    best, most = ",", 0
-    for delimiter in _DELIMITERS:
-        counts = [line.count(delimiter) for line in lines]
-        common = max(set(counts), key=counts.count)
-        if common > most and counts.count(common) >= len(counts) * 0.8:
-            best, most = delimiter, common
-    return best
+    Where any value has a comma in another place, such as ``"1,5"``, commas may be decimal ones and all are kept.
+    """
+    commas = frame.select(cell.alias("value")).filter(pl.col("value").str.contains(",", literal=True))["value"]
+    if len(commas) and commas.str.contains(_THOUSANDS).all():
+        return cell.str.replace_all(",", "", literal=True)
+    return cell
 
 
 def _is_number(cell: str) -> bool:
     try:
-        float(cell)
+        float(cell.replace(",", "") if re.match(_THOUSANDS, cell) else cell)
     except ValueError:
         return False
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,24 +10,18 @@ import pyarrow as pa
 
 from mismartera.schemas.errors import ImportDataError
 
-from . import csv_source, lean_source, parquet_source
 from .catalog import Catalog
 from .options import ImportOptions
 from .partition import EVENT_KINDS, conform
 from .progress import Progress, silent
 from .quarantine import Quarantine
+from .sources import SOURCES, source_of
+from .stamps import require_date_format
 from .upsert import UpsertSummary
 from .validate import validate
 
 CHUNK_ROWS = 1_000_000
 """Rows validated and written at once: what bounds the memory of an import."""
-
-Reader = Callable[[Path, ImportOptions], Iterator[pl.DataFrame]]
-_READERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
-    "csv": (csv_source.read_csv, csv_source.SUFFIXES),
-    "parquet": (parquet_source.read_parquet, parquet_source.SUFFIXES),
-    "lean": (lean_source.read_lean, lean_source.SUFFIXES),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +99,7 @@ def import_path(
         for done, file in enumerate(files):
             progress(done, len(files), file.name)
             before = run.read
-            for frame in _READERS[options.format][0](file, options):
+            for frame in source_of(options.format).read(file, options):
                 run.add(frame)
                 if run.is_full and options.kind == "bars":
                     run.flush(quarantine)
@@ -140,36 +133,38 @@ def source_files(source: Path, options: ImportOptions) -> list[Path]:
     _check(options)
     if not source.exists():
         raise ImportDataError(f"{source}: no such file or folder", path=source)
-    suffixes = _READERS[options.format][1]
+    reader = source_of(options.format)
     files = [source]
     if source.is_dir():
         files = sorted(
             path
             for path in source.rglob("*")
-            if path.suffix.lower() in suffixes
+            if path.suffix.lower() in reader.SUFFIXES
             and path.is_file()
             and not any(part.startswith((".", "_")) for part in path.relative_to(source).parts)
         )
         if not files:
             raise ImportDataError(
-                f"{source}: the folder holds no {options.format} file ({', '.join(suffixes)})",
+                f"{source}: the folder holds no {options.format} file ({', '.join(reader.SUFFIXES)})",
                 path=source,
-                hint="check --format: csv, parquet or lean",
+                hint=f"check --format: {', '.join(SOURCES)}",
             )
-    return lean_source.lean_files(files, options) if options.format == "lean" else files
+    return reader.select(files, options)
 
 
 def _check(options: ImportOptions) -> None:
-    if options.format not in _READERS:
-        raise ImportDataError(f"format is {options.format!r}; expected {', '.join(_READERS)}")
-    if options.kind not in ("bars", *EVENT_KINDS):
-        raise ImportDataError(f"kind is {options.kind!r}; expected bars, ticks or quotes")
-    if options.stamp not in ("start", "end"):
-        raise ImportDataError(f"stamp is {options.stamp!r}; expected start or end")
+    for name, value, allowed in (
+        ("format", options.format, SOURCES),
+        ("kind", options.kind, ("bars", *EVENT_KINDS)),
+        ("stamp", options.stamp, ("start", "end")),
+    ):
+        if value not in allowed:
+            raise ImportDataError(f"invalid {name}: expected {', '.join(allowed)}, got {value!r}")
     if options.stamp == "end" and options.kind != "bars":
         raise ImportDataError(f"stamp is 'end', but {options.kind} happen at an instant; leave --stamp out")
     if options.delimiter is not None and len(options.delimiter) != 1:
-        raise ImportDataError(f"delimiter is {options.delimiter!r}; expected one character")
+        raise ImportDataError(f"invalid delimiter: expected one character, got {options.delimiter!r}")
+    require_date_format(options)
     _ = options.stored_kind, options.zone, options.names, options.positions  # raise here, before anything is read
 
 

@@ -13,10 +13,12 @@ import polars as pl
 from mismartera.schemas.errors import ImportDataError
 from mismartera.schemas.interval import Interval
 
-from .csv_source import open_members, read_lines, readable
+from .csv_records import CsvRecords
+from .members import open_members, readable
 from .options import ImportOptions
 
 SUFFIXES = (".zip", ".csv")
+ZONE = "America/New_York"
 _RESOLUTIONS = {"1s": "second", "1m": "minute", "1h": "hour", "1d": "daily"}
 _DATED = re.compile(r"(\d{8})(?:_.*)?_(trade|quote)(?:_.*)?$")
 _BAR = ["open", "high", "low", "close", "volume"]
@@ -58,7 +60,7 @@ class LeanFile:
         return cls(path, symbol.upper(), resolution, date, dated[2], divisor)
 
 
-def lean_files(paths: list[Path], options: ImportOptions) -> list[Path]:
+def select(paths: list[Path], options: ImportOptions) -> list[Path]:
     """Return the files that hold what is imported, by date and then symbol, so that few partitions are open at once.
 
     Raises
@@ -96,7 +98,7 @@ def _fits(file: LeanFile, options: ImportOptions, wanted: str | None) -> bool:
     return file.date is not None and file.content == "quote"
 
 
-def read_lean(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
+def read(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
     """Read a file as frames that `validate` takes; stamps come as local datetimes, prices with their divisor.
 
     Notes
@@ -108,23 +110,23 @@ def read_lean(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
         raise ImportDataError(f"{path}: not named as LEAN names its data", path=path)
     with readable(path):
         for label, stream in open_members(path):
-            for lines in read_lines(stream):
-                yield _frame(lines, label, file, options)
+            for records in CsvRecords(label, stream, ",").frames():
+                yield _frame(records, label, file, options)
 
 
-def _frame(lines: pl.DataFrame, label: str, file: LeanFile, options: ImportOptions) -> pl.DataFrame:
-    cells = lines["line"].str.split(",")
-    texts = {name: pl.Series(name, [None] * len(lines), dtype=pl.String) for name in options.fields[1:]}
-    for place, ours in enumerate(_columns(file, options)):
-        if ours != "-":
-            texts[ours] = cells.list.get(place + 1, null_on_oob=True).alias(ours)
-    return lines.select(
+def _frame(records: pl.DataFrame, label: str, file: LeanFile, options: ImportOptions) -> pl.DataFrame:
+    texts = {name: pl.lit(None, dtype=pl.String).alias(name) for name in options.fields[1:]}
+    for place, ours in enumerate(_columns(file, options), start=1):
+        if f"field_{place}" in records.columns and ours != "-":
+            texts[ours] = pl.col(f"field_{place}").alias(ours)
+    return records.select(
         pl.lit(label).alias("source"),
         "row",
         pl.lit(file.symbol).alias("symbol"),
-        _stamps(cells.list.first(), file, options).alias("timestamp"),
+        _stamps(records["field_0"], file, options).alias("timestamp"),
         *texts.values(),
         pl.lit(file.divisor).alias("divisor"),
+        pl.format("too many fields: '{}'", "misfit").alias("misfit"),
     )
 
 

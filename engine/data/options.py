@@ -15,8 +15,8 @@ from mismartera.schemas.errors import ImportDataError, UnknownNameError
 from mismartera.schemas.interval import Interval
 
 from .partition import schema_of
+from .sources import source_of
 
-Format = Literal["csv", "parquet", "lean"]
 Kind = Literal["bars", "ticks", "quotes"]
 
 _ALIASES = {
@@ -45,7 +45,8 @@ class ImportOptions:
 
     Attributes
     ----------
-    format : {"csv", "parquet", "lean"}
+    format : str
+        One of `SOURCES`: ``"csv"``, ``"parquet"``, ``"lean"``.
     interval : Interval or str
         Of the bars; ignored for ticks and quotes.
     kind : {"bars", "ticks", "quotes"}
@@ -61,9 +62,11 @@ class ImportOptions:
     columns : str, optional
         ``"time=timestamp,o=open"`` (theirs=ours), or ``"timestamp,open,high,low,close,volume"``: ours by position.
         In either, ``-`` in place of ours ignores a column.
+    date_format : str, optional
+        Of stamps that are texts, such as ``"%d/%m/%Y %H:%M"``; by default the formats in `stamps.FORMATS` are tried.
     """
 
-    format: Format
+    format: str
     interval: Interval | str = "1m"
     kind: Kind = "bars"
     symbol: str | None = None
@@ -71,6 +74,7 @@ class ImportOptions:
     stamp: Literal["start", "end"] = "start"
     delimiter: str | None = None
     columns: str | None = None
+    date_format: str | None = None
 
     @cached_property
     def stored_kind(self) -> str:
@@ -80,7 +84,7 @@ class ImportOptions:
     @cached_property
     def zone(self) -> str:
         """The zone of naive stamps; raises `ImportDataError` if there is none of that name."""
-        name = self.tz or ("America/New_York" if self.format == "lean" else "UTC")
+        name = self.tz or source_of(self.format).ZONE
         try:
             return ZoneInfo(name).key
         except (ZoneInfoNotFoundError, ValueError, OSError):

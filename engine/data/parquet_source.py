@@ -14,10 +14,16 @@ from mismartera.schemas.errors import ImportDataError
 from .options import ImportOptions, match_columns, require_own
 
 SUFFIXES = (".parquet", ".pq")
+ZONE = "UTC"
 _BATCH_ROWS = 1_000_000
 
 
-def read_parquet(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
+def select(paths: list[Path], options: ImportOptions) -> list[Path]:
+    """Return all the files."""
+    return paths
+
+
+def read(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
     """Read a file as frames that `validate` takes: ``source, row, symbol`` and our columns, typed as they are stored.
 
     Raises
@@ -26,7 +32,7 @@ def read_parquet(path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
         If the file is no whole Parquet file, or its columns cannot be told.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = list(file.schema_arrow.names)
             matched = _matched(names, options, path)
             row = 1

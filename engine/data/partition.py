@@ -20,6 +20,8 @@ from mismartera.schemas.interval import Interval
 from mismartera.schemas.quotes import QUOTE_SCHEMA
 from mismartera.schemas.ticks import TICK_SCHEMA
 
+from .seal import DamagedError, check_chunks, read_seal
+
 PART_FILE = "part-0.parquet"
 """The one file this package leaves in a partition."""
 EVENT_KINDS = ("ticks", "quotes")
@@ -104,19 +106,59 @@ def read_partition(folder: Path, kind: str, symbols: Collection[str] | None = No
     return sort_rows(merged)
 
 
-def open_file(path: Path) -> pq.ParquetFile:
-    """Open a Parquet file of the catalog; raises `CatalogError` if it is none."""
+class PartitionFile(pq.ParquetFile):  # type: ignore[misc]
+    """An open Parquet file of the catalog, mapped into memory.
+
+    Attributes
+    ----------
+    seal : tuple of int or None
+        Checksums of its column chunks; None for a file of another program, whose page checksums are checked instead
+        where it has them.
+    """
+
+    def __init__(self, path: Path, read_dictionary: Sequence[str] = ()) -> None:
+        self._mapped = pa.memory_map(str(path))
+        self.seal = read_seal(self._mapped)
+        super().__init__(
+            self._mapped,
+            read_dictionary=list(read_dictionary),
+            pre_buffer=False,
+            page_checksum_verification=self.seal is None,
+        )
+
+    def check(self, groups: Sequence[int] | None = None, columns: Sequence[str] | None = None) -> None:
+        """Raise `DamagedError` unless some column chunks, by default all, fit their checksums."""
+        if self.seal is not None:
+            check_chunks(self._mapped, self.metadata, self.seal, groups, columns)
+
+
+def open_file(path: Path) -> PartitionFile:
+    """Open a Parquet file of the catalog; raises `CatalogError` if it is none, or its footer is damaged."""
     try:
         try:
-            return pq.ParquetFile(path, read_dictionary=["symbol"], memory_map=True, pre_buffer=False)
+            return PartitionFile(path, ["symbol"])
         except KeyError:  # it has no such column, which `read_columns` tells whoever needs it
-            return pq.ParquetFile(path, memory_map=True, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+            return PartitionFile(path)
+    except (pa.ArrowException, OSError, DamagedError) as error:
         raise _unreadable(path, error) from error
 
 
-def read_columns(file: pq.ParquetFile, path: Path, groups: Sequence[int] | None, columns: Sequence[str]) -> pa.Table:
-    """Read columns of an open file, of some of its row groups or of all, in the order named.
+def check_file(path: Path) -> None:
+    """Raise `CatalogError` unless all bytes of a file fit its checksums, as far as it has any.
+
+    Notes
+    -----
+    0.4 ms a megabyte: for readers that do not go through `read_columns`, such as DuckDB.
+    """
+    file = open_file(path)
+    try:
+        file.check()
+    except DamagedError as error:
+        raise _unreadable(path, error) from error
+
+
+def read_columns(file: PartitionFile, path: Path, groups: Sequence[int] | None, columns: Sequence[str]) -> pa.Table:
+    """Read columns of an open file, of some of its row groups or of all, in the order named; checksums are checked.
 
     One thread decodes: Arrow's pool keeps what each decoding thread once needed, and several of them cost a session a
     quarter of its peak memory for a tenth of its time.
@@ -129,10 +171,11 @@ def read_columns(file: pq.ParquetFile, path: Path, groups: Sequence[int] | None,
             hint="move the file out of the catalog, or rewrite it with the columns the catalog documents",
         )
     try:
+        file.check(groups, columns)
         if groups is None:
             return file.read(list(columns), use_threads=False).select(list(columns))
         return file.read_row_groups(list(groups), list(columns), use_threads=False).select(list(columns))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, DamagedError) as error:
         raise _unreadable(path, error) from error
 
 
@@ -283,8 +326,10 @@ def _merge_events(rows: pa.Table, old: pa.Table) -> tuple[pa.Table, int, int]:
 def _unreadable(path: Path, error: Exception) -> CatalogError:
     if isinstance(error, FileNotFoundError | PermissionError):
         return CatalogError(f"{path}: cannot be read: {error.strerror}", path=path)
+    what = "damaged" if isinstance(error, DamagedError) else "not a whole Parquet file"
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
     return CatalogError(
-        f"{path}: not a whole Parquet file: {str(error).splitlines()[0]}",
+        f"{path}: {what}: {reason}",
         path=path,
         hint="delete the file and import its source again; 'mismartera data verify' finds every damaged file",
     )

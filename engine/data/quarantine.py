@@ -49,7 +49,7 @@ class Quarantine:
         """Append rows: ``source``, ``row``, ``reason`` and the original values."""
         if not len(rejected):
             return
-        counts = rejected["reason"].str.replace(r": '.*$", "").value_counts()
+        counts = rejected["reason"].str.replace(r"(?s): '.*$", "").value_counts()
         self.reasons.update(dict(counts.iter_rows()))
         try:
             if self._file is None:

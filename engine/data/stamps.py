@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+
 import polars as pl
 
 from mismartera.schemas.errors import ImportDataError
@@ -13,6 +16,8 @@ UNREADABLE = "timestamp missing or unreadable"
 CLOCK_CHANGE = "local time does not exist or occurs twice, as the clock changes"
 FORMATS = "ISO 8601, YYYYMMDD HHMMSS, YYYYMMDD, or seconds, milliseconds or microseconds since 1970"
 
+_FRACTION = re.compile(r"%\.\d?f")
+_CLOCK = re.compile(r"%-?[HIklTRXrcsp]")
 _NAIVE = pl.Datetime("us")
 _UTC = pl.Datetime("us", "UTC")
 _DATE_FORMATS = ("%Y-%m-%d",)
@@ -52,7 +57,7 @@ def resolve(stamp: pl.Series, options: ImportOptions) -> pl.DataFrame:
     -----
     A daily stamp that is a date alone is a label and taken as it is, whatever `options.stamp` says.
     """
-    parts = _parts(stamp)
+    parts = _parts(stamp, options.date_format)
     utc = pl.col("utc")
     local = pl.col("naive").dt.replace_time_zone(options.zone, ambiguous="null", non_existent="null")
     ends = options.kind == "bars" and options.stamp == "end"
@@ -73,9 +78,11 @@ def resolve(stamp: pl.Series, options: ImportOptions) -> pl.DataFrame:
     return made.select("timestamp", problem=pl.when(pl.col("timestamp").is_null()).then(why))
 
 
-def _parts(stamp: pl.Series) -> pl.DataFrame:
+def _parts(stamp: pl.Series, date_format: str | None = None) -> pl.DataFrame:
     """Return columns naive, utc and is_date; of the first two at most one has a value."""
     kind = stamp.dtype
+    if kind == pl.String and date_format is not None:
+        return _of_format(stamp, date_format)
     if kind == pl.String:
         return _of_texts(stamp)
     none = pl.lit(None)
@@ -117,6 +124,32 @@ def _of_numbers(stamp: pl.Series) -> pl.DataFrame:
             is_date=is_date.fill_null(False),
         )
     )
+
+
+def require_date_format(options: ImportOptions) -> None:
+    """Raise `ImportDataError` unless the format of dates, if there is one, reads dates."""
+    form = options.date_format
+    if form is None:
+        return
+    if "%f" in form:  # which polars takes for nanoseconds, without a point before them
+        raise ImportDataError(f"invalid date format: expected %.f for fractions of seconds, got {form!r}")
+    moment = dt.datetime(2003, 12, 31, 22, 0, tzinfo=dt.UTC)
+    try:
+        read = _of_format(pl.Series([moment.strftime(_FRACTION.sub("", form))]), _FRACTION.sub("", form))
+        first = read.select(pl.coalesce("naive", pl.col("utc").dt.replace_time_zone(None)).dt.date()).item()
+    except pl.exceptions.PolarsError:
+        first = None
+    if first != moment.date():
+        raise ImportDataError(
+            f"invalid date format: expected directives for day, month and year, got {form!r}",
+            hint="such as '%d/%m/%Y %H:%M', '%m/%d/%Y %I:%M:%S %p', '%Y-%m-%d %H:%M:%S%.f'",
+        )
+
+
+def _of_format(stamp: pl.Series, form: str) -> pl.DataFrame:
+    """Read texts by one format alone."""
+    parsed = stamp.str.strip_chars().str.to_datetime(form, strict=False, time_unit="us")
+    return _parts(parsed).with_columns(is_date=pl.lit(_CLOCK.search(form) is None))
 
 
 def _of_texts(stamp: pl.Series) -> pl.DataFrame:

@@ -34,6 +34,7 @@ from .partition import (
     take,
     timestamps_us,
 )
+from .seal import add_seal
 
 STAGING = ".staging"
 """Folder below the root where files are written before they are moved into place."""
@@ -111,7 +112,7 @@ def upsert(root: Path, kind: str, table: pa.Table) -> UpsertSummary:
 
 
 def write_file(path: Path, kind: str, table: pa.Table) -> None:
-    """Write sorted rows as one Parquet file of the catalog and sync it to disk."""
+    """Write sorted rows as one Parquet file of the catalog, with its checksums, and sync it to disk."""
     pq.write_table(
         table.cast(schema_of(kind)),
         path,
@@ -119,7 +120,9 @@ def write_file(path: Path, kind: str, table: pa.Table) -> None:
         row_group_size=ROW_GROUP,
         write_statistics=True,
         sorting_columns=SORTING,
+        write_page_checksum=True,
     )
+    add_seal(path)
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

@@ -147,7 +147,7 @@ def _raise_senseless(rows: pl.DataFrame, name: str) -> None:
         f"{first['source']}: column {name} holds text, first {first[_RAW + name]!r} at line {first['row']}; "
         f"expected {what}",
         path=first["source"],
-        hint="if the columns stand in another order, name them with --columns; check --delimiter",
+        hint="check --date-format and --columns" if name == "timestamp" else "check --columns and --delimiter",
     )
 
 

@@ -14,7 +14,7 @@ from mismartera.schemas.errors import CatalogError, IntervalError
 from mismartera.schemas.interval import Interval
 
 from .catalog import Catalog
-from .partition import EVENT_KINDS, conform, data_files, normal_kind, open_file, read_columns, schema_of
+from .partition import EVENT_KINDS, check_file, conform, data_files, normal_kind, open_file, read_columns, schema_of
 from .progress import Progress, silent
 from .validate import grid_us
 
@@ -37,20 +37,23 @@ class VerifySummary:
         What was read.
     problems : tuple of Problem
         Empty if the catalog is sound.
+    without_checksums : tuple of Path
+        Files of other programs, of which damage may pass unnoticed.
     """
 
     partitions: int
     files: int
     rows: int
     problems: tuple[Problem, ...]
+    without_checksums: tuple[Path, ...] = ()
 
 
 def verify(catalog: Catalog, progress: Progress = silent) -> VerifySummary:
     """Check every partition.
 
-    A file must be readable and have the columns of its kind without empty cells; its rows must be sorted by symbol and
-    timestamp, lie on the folder's date and on the interval's grid, be finite and in OHLC order; bars must be unique
-    by symbol and timestamp within their partition.
+    A file must fit its checksums, be readable and have the columns of its kind without empty cells; its rows must be
+    sorted by symbol and timestamp, lie on the folder's date and on the interval's grid, be finite and in OHLC order;
+    bars must be unique by symbol and timestamp within their partition.
 
     Raises
     ------
@@ -65,14 +68,16 @@ def verify(catalog: Catalog, progress: Progress = silent) -> VerifySummary:
     if not folders and not problems:
         catalog.require()
     files = rows = 0
+    without_checksums: list[Path] = []
     for done, (kind, day, folder) in enumerate(folders):
         progress(done, len(folders), f"{kind} {day}")
-        found, count = _check_partition(kind, day, folder)
-        problems += found
-        files += len(data_files(folder))
-        rows += count
+        part = _check_partition(kind, day, folder)
+        problems += part.problems
+        without_checksums += part.without_checksums
+        files += part.files
+        rows += part.rows
     progress(len(folders), len(folders), "")
-    return VerifySummary(len(folders), files, rows, tuple(problems))
+    return VerifySummary(len(folders), files, rows, tuple(problems), tuple(without_checksums))
 
 
 def _partitions(catalog: Catalog) -> tuple[list[tuple[str, dt.date, Path]], list[Problem]]:
@@ -108,18 +113,23 @@ def _kind_folders(root: Path) -> Iterator[tuple[Path, str]]:
             yield root / kind, kind
 
 
-def _check_partition(kind: str, day: dt.date, folder: Path) -> tuple[list[Problem], int]:
+def _check_partition(kind: str, day: dt.date, folder: Path) -> VerifySummary:
     problems: list[Problem] = []
     frames: list[pl.DataFrame] = []
+    without_checksums: list[Path] = []
     files = data_files(folder)
     if not files:
         problems.append(Problem(folder, "the partition holds no Parquet file"))
     for path in files:
         try:
-            table = conform(read_columns(open_file(path), path, None, schema_of(kind).names), kind, path)
+            check_file(path)
+            file = open_file(path)
+            table = conform(read_columns(file, path, None, schema_of(kind).names), kind, path)
         except CatalogError as error:
             problems.append(Problem(path, str(error).removeprefix(f"{path}: ")))
             continue
+        if file.seal is None:
+            without_checksums.append(path)
         frame = _frame(table)
         frames.append(frame)
         problems += [Problem(path, text) for text in _check_rows(kind, day, frame)]
@@ -129,7 +139,7 @@ def _check_partition(kind: str, day: dt.date, folder: Path) -> tuple[list[Proble
         if twice:
             place = files[0] if len(files) == 1 else folder
             problems.append(Problem(place, f"{twice} rows share their symbol and timestamp with another"))
-    return problems, sum(len(frame) for frame in frames)
+    return VerifySummary(1, len(files), sum(map(len, frames)), tuple(problems), tuple(without_checksums))
 
 
 def _frame(table: pa.Table) -> pl.DataFrame:

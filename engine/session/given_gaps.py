@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from mismartera.engine.columns.buckets import BucketGrid
-from mismartera.engine.state.gap_log import GapRows
+from mismartera.engine.state.gap_rows import GapRows
 from mismartera.engine.time.clock import utc_us
 from mismartera.schemas.bars import TIMESTAMP
 from mismartera.schemas.errors import DataError

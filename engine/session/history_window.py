@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mismartera.engine.columns.buckets import session_grid
+from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.derive import derive
 from mismartera.engine.columns.gaps import detect_gaps
-from mismartera.engine.columns.indicators import daily_average, field_extreme, intraday_average
+from mismartera.engine.columns.indicators.past import Past, compute_indicator
 from mismartera.engine.data.data_manager import DataManager
+from mismartera.engine.log.segment import Segment
 from mismartera.engine.state.history import History, HistoryDay, HistoryInterval
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import stage_bars
@@ -158,14 +159,16 @@ class HistoryWindow:
         if interval is None or interval.text not in intervals:
             return None
         days = intervals[interval.text].days[-indicator.trailing_days :]
-        n_symbols = len(self._codes)
-        if indicator.type == "daily_average":
-            return daily_average([day.segment for day in days], indicator.field, n_symbols)
-        if indicator.type == "intraday_average":
-            sessions = [self._calendar.session(day.date) for day in days]
-            grids = [session_grid(past, _MINUTE) for past in sessions]
-            minutes = [derive(day.segment, grid, interval.us) for day, grid in zip(days, grids, strict=True)]
-            count = session_grid(session, _MINUTE).n_expected
-            return intraday_average(list(zip(minutes, grids, strict=True)), count, indicator.field, n_symbols)
-        highest = indicator.type == "field_max"
-        return field_extreme([day.segment for day in days], indicator.field, n_symbols, highest=highest)
+
+        def minutes() -> list[tuple[Segment, BucketGrid]]:
+            grids = [session_grid(self._calendar.session(day.date), _MINUTE) for day in days]
+            return [(derive(day.segment, grid, interval.us), grid) for day, grid in zip(days, grids, strict=True)]
+
+        past = Past(
+            [day.segment for day in days],
+            indicator.field,
+            len(self._codes),
+            minutes,
+            session_grid(session, _MINUTE).n_expected,
+        )
+        return compute_indicator(indicator.type, past)

@@ -31,7 +31,9 @@ from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
-from .applying import AppliedRows, padded, with_gaps_by_hand, with_quality_by_hand
+from .applying import AppliedRows
+from .by_hand import with_gaps_by_hand, with_quality_by_hand
+from .fed_interval import padded
 from .given_gaps import checked_gaps, gap_rows
 from .incoming import AppendResult
 from .queue import SessionQueue

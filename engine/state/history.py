@@ -19,7 +19,7 @@ from mismartera.engine.log.segment import Segment, merge
 from mismartera.schemas.bars import LOG_BAR_SCHEMA, TIMESTAMP
 from mismartera.schemas.interval import Interval
 
-from .gap_log import GapRows
+from .gap_rows import GapRows
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

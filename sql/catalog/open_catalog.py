@@ -22,6 +22,7 @@ from mismartera.sql.views import Source, part, union
 
 from .files import CatalogFiles
 from .gaps import CatalogGaps
+from .reads import FileReads
 from .sessions import CatalogSessions
 
 _MOVE_OUT = (
@@ -73,7 +74,7 @@ def open_catalog(
     sessions = CatalogSessions(files, EXCHANGE_GROUPS[exchange_group])
     date = session_date or sessions.last_date(intervals or list(files.dates))
     limits = limits or Limits()
-    database = Database(limits, sessions.timezone, [catalog.root])
+    database = Database(limits, sessions.timezone, [catalog.root], logs_reads=True)
     return CatalogSession(database, limits, _Views(files, intervals, date, sessions))
 
 
@@ -84,6 +85,7 @@ class CatalogSession(SqlSession):
         super().__init__(database, limits, views.sources(), owns_database=True)
         self._views = views
         self._files = views.files
+        self._reads = FileReads(database)
 
     def require_stored(self) -> None:
         """Raise unless anything of the current session is stored.
@@ -106,13 +108,20 @@ class CatalogSession(SqlSession):
 
     def query(self, text: str) -> pa.Table:
         """Return the answer of a query as `SqlSession.query` does; raises `CatalogError` for a damaged file."""
+        damage: CatalogError | None = None
         try:
-            return super().query(text)
+            try:
+                answer = super().query(text)
+            finally:
+                damage = self._reads.take_problem()
         except QueryError as error:
-            problem = self._problem(error.__cause__)
+            problem = damage or self._problem(error.__cause__)
             if problem is None:
                 raise
             raise problem from error
+        if damage is not None:
+            raise damage
+        return answer
 
     def _problem(self, cause: BaseException | None) -> CatalogError | None:
         if cause is None or isinstance(cause, CatalogError):

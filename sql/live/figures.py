@@ -13,7 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mismartera.engine.data.partition import EVENT_KINDS
-from mismartera.engine.state.gap_log import GapRows, ranges_of
+from mismartera.engine.state.gap_log import ranges_of
+from mismartera.engine.state.gap_rows import GapRows
 from mismartera.engine.state.history import History
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.sql.tables import SQL_TABLES

@@ -109,6 +109,19 @@ def test_files_without_rows_are_named(folder, capsys):
     )
 
 
+def test_dates_of_another_order(folder, capsys):
+    (folder / "day.csv").write_text("02/07/2025 13:30,1,2,0.5,1.5,100\n")
+    words = ("import", "day.csv", "--format", "csv", "--symbol", "A")
+    code, _, err = run(capsys, *words)
+    assert (code, "--date-format" in err or "--columns" in err) == (1, True)
+    assert run(capsys, *words, "--date-format", "%d/%m/%Y %H:%M")[0] == 0
+    code, out, _ = run(capsys, "list", "--json")
+    assert json.loads(out)[0]["first"] == "2025-07-02T13:30:00Z"
+    code, _, err = run(capsys, *words, "--date-format", "%H")
+    assert (code, err.count("\n")) == (1, 2)
+    assert err.startswith("error: invalid date format: expected directives for day, month and year, got '%H'\nhint: ")
+
+
 def test_generate(folder, capsys):
     words = (
         "generate",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from mismartera.engine.data.catalog import Catalog
@@ -67,17 +66,9 @@ SYMBOLS = ["A", "BRK.B", "ZZ", "a/b~c"]
 
 
 def laws(examples: int) -> settings:
-    """Settings of a law: the same few examples each time; MISMARTERA_EXAMPLES=n takes n times as many random ones."""
-    times = int(os.environ.get("MISMARTERA_EXAMPLES", "0"))
-    return settings(
-        max_examples=examples * max(times, 1),
-        derandomize=not times,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink) if times else (Phase.generate,),
-        report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
-    )
+    """Settings of a law: so many examples in `make test`, as many as the profile says in `make fuzz`."""
+    is_deep = settings.get_current_profile_name() == "fuzz"
+    return settings(max_examples=settings.default.max_examples if is_deep else examples)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from mismartera.engine.state.gap_log import GapRows
+from mismartera.engine.state.gap_rows import GapRows
 
 Ints = NDArray[np.int64]
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from mismartera.engine.export.consumers.filter import EVENTS
 from mismartera.engine.log.view import held_offsets
-from mismartera.engine.state.gap_log import GapRows, ranges_of
+from mismartera.engine.state.gap_log import ranges_of
+from mismartera.engine.state.gap_rows import GapRows
 from mismartera.engine.state.history import HistoryInterval
 from mismartera.schemas.bars import TIMESTAMP
 

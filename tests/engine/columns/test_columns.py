@@ -10,11 +10,12 @@ import pytest
 from mismartera.engine.columns.buckets import BucketGrid, session_grid
 from mismartera.engine.columns.derive import bar_batch, derive, derive_all
 from mismartera.engine.columns.gaps import detect_gaps
-from mismartera.engine.columns.indicators import daily_average, field_extreme
+from mismartera.engine.columns.indicators.past import Past, compute_indicator
 from mismartera.engine.columns.metrics import RunningMetrics
 from mismartera.engine.log.segment import Segment
 from mismartera.engine.state.gap_log import StagedGapLog, last_figures, ranges_of
 from mismartera.engine.time.calendar import TradingSession
+from mismartera.schemas.indicators import INDICATOR_TYPES
 from mismartera.schemas.interval import Interval
 
 MINUTE = 60_000_000
@@ -199,10 +200,17 @@ def test_prices_whose_sums_leave_the_doubles_have_no_vwap_and_no_warning() -> No
 
 def test_indicators_skip_sessions_without_a_bar() -> None:
     days = [bars([0, 1], [3], []), bars([4], [], [])]
-    means = daily_average(days, "volume", 3)
+    means = compute_indicator("daily_average", Past(days, "volume", 3))
     assert means[:2].tolist() == [4.0, 4.0]  # (1 + 2 + 5) / 2 over two sessions, 4 over one
     assert np.isnan(means[2])
-    assert daily_average(days, "open", 3)[:2].tolist() == [102.0, 103.0]
-    assert field_extreme(days, "high", 3, highest=True)[:2].tolist() == [106.0, 105.0]
-    assert field_extreme(days, "low", 3, highest=False)[:2].tolist() == [98.0, 101.0]
-    assert np.isnan(field_extreme(days, "low", 3, highest=False)[2])
+    assert compute_indicator("daily_average", Past(days, "open", 3))[:2].tolist() == [102.0, 103.0]
+    assert compute_indicator("field_max", Past(days, "high", 3))[:2].tolist() == [106.0, 105.0]
+    assert compute_indicator("field_min", Past(days, "low", 3))[:2].tolist() == [98.0, 101.0]
+    assert np.isnan(compute_indicator("field_min", Past(days, "low", 3))[2])
+
+
+@pytest.mark.parametrize("name", INDICATOR_TYPES)
+def test_every_type_a_configuration_may_name_is_computed(name: str) -> None:
+    past = Past([bars([0, 1], [3], [])], "close", 3, n_minutes=390)
+    shape = (3, 390) if INDICATOR_TYPES[name].by_minute else (3,)
+    assert compute_indicator(name, past).shape == shape

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import gzip
+import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -16,6 +18,7 @@ import pytest
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.importer import import_path
 from mismartera.engine.data.options import ImportOptions
+from mismartera.engine.data.sources import SOURCES, source_of
 from mismartera.schemas.errors import ImportDataError, UnknownNameError
 
 SAMPLES = Path(__file__).resolve().parents[3] / ".." / "shared" / "samples" / "spy_2011_01"
@@ -380,7 +383,7 @@ def test_small_blocks_give_what_one_does(tmp_path, monkeypatch):
     text = "time,open,high,low,close,volume\n" + "".join(
         f"2025-07-02 {13 + n // 60}:{n % 60:02},1,1,1,1,{n}\n" for n in range(200)
     )
-    monkeypatch.setattr("mismartera.engine.data.csv_source.BLOCK_BYTES", 100)
+    monkeypatch.setattr("mismartera.engine.data.csv_records.BLOCK_BYTES", 100)
     monkeypatch.setattr("mismartera.engine.data.importer.CHUNK_ROWS", 7)
     catalog, summary = load(tmp_path, text + "bad,1,1,1,1,1")
     assert [row[-1] for row in rows_of(catalog)] == list(range(200))
@@ -474,3 +477,51 @@ def test_quotes(tmp_path):
     )
     assert rows_of(catalog, "quotes") == [("A", "2025-07-02 13:30:00", 1.0, 1.01, 100, 200)]
     assert summary.quarantined == {"ask is not a number": 1}
+
+
+def test_a_source_is_one_module_and_one_line(tmp_path, monkeypatch):
+    """A format of its own: rows from a module that is only named in `SOURCES`."""
+    module = types.ModuleType("mismartera.engine.data.word_source")
+    module.SUFFIXES, module.ZONE = (".word",), "America/New_York"
+    module.select = lambda paths, options: paths
+    module.read = lambda path, options: [
+        pl.DataFrame(
+            {
+                "source": [str(path)],
+                "row": [1],
+                "symbol": [path.read_text()],
+                "timestamp": ["2025-07-02 09:30"],
+                **{name: [1] for name in options.fields[1:]},
+            }
+        )
+    ]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(SOURCES, "word", "word_source")
+    write(tmp_path / "in" / "x.word", "RIVN")
+    catalog = Catalog(tmp_path / "catalog")
+    assert import_path(catalog, tmp_path / "in", ImportOptions("word")).imported == 1
+    assert rows_of(catalog) == [("RIVN", "2025-07-02 13:30:00", 1.0, 1.0, 1.0, 1.0, 1)]
+
+
+def test_every_source_has_what_a_source_needs():
+    for name in SOURCES:
+        source = source_of(name)
+        assert all(suffix.startswith(".") for suffix in source.SUFFIXES)
+        assert callable(source.select)
+        assert callable(source.read)
+        assert source.ZONE
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"format": "xml"}, "invalid format: expected csv, parquet, lean, got 'xml'"),
+        ({"kind": "news"}, "invalid kind: expected bars, ticks, quotes, got 'news'"),
+        ({"stamp": "middle"}, "invalid stamp: expected start, end, got 'middle'"),
+        ({"delimiter": "::"}, "invalid delimiter: expected one character, got '::'"),
+    ],
+)
+def test_options_that_are_none_are_one_clear_error(tmp_path, options, message):
+    with pytest.raises(ImportDataError) as raised:
+        import_path(Catalog(tmp_path), tmp_path, ImportOptions(**{"format": "csv", **options}))
+    assert str(raised.value) == message

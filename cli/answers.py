@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from mismartera.engine.export.writing.partial import SUFFIX, prefix_of, sweep
+from mismartera.engine.files.atomic import replacing
 from mismartera.schemas.errors import UnknownNameError
 
 from .answer_columns import json_text, json_value, plain
@@ -143,19 +141,8 @@ def _aside(output: Path) -> Iterator[IO[bytes]]:
         with output.open("wb") as file:
             yield file
         return
-    target = output.resolve()
-    sweep(target.parent)
-    partial = target.with_name(f"{prefix_of(target)}sql{SUFFIX}")
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            partial.chmod(stat.S_IMODE(target.stat().st_mode))
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(output.resolve()) as file:
+        yield file
 
 
 @contextmanager

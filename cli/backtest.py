@@ -189,8 +189,8 @@ def _tell_interrupted(schedule: ExportSchedule, form: str | None) -> None:
 
 def _check_target(path: Path) -> None:
     """Raise before the run what would make the export at its end impossible."""
-    from mismartera.engine.export.writing.folders import FOLDERS, METADATA
-    from mismartera.engine.export.writing.formats import format_of
+    from mismartera.engine.export.formats.registry import FOLDERS, format_of
+    from mismartera.engine.export.formats.table_folder import METADATA
     from mismartera.schemas.errors import ExportError
 
     form = format_of(path) if path.suffix else "json"

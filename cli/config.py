@@ -104,6 +104,7 @@ def init_command(path: Path, force: bool) -> None:
       mismartera config init
       mismartera config init monday.json
     """
+    from mismartera.engine.files.atomic import replacing
     from mismartera.schemas.errors import ConfigError, StateError
 
     if path.suffix.lower() not in ("", ".json"):
@@ -114,7 +115,8 @@ def init_command(path: Path, force: bool) -> None:
         raise StateError(f"{path} exists already", hint="--force overwrites it")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(EXAMPLE, indent=2) + "\n", encoding="utf-8")
+        with replacing(path.resolve()) as file:
+            file.write(json.dumps(EXAMPLE, indent=2).encode() + b"\n")
     except OSError as error:
         raise ConfigError(str(path), [f"cannot be written: {error.strerror}"]) from error
     say(f"Wrote {path}. Next:")

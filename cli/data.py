@@ -1,4 +1,4 @@
-"""`mismartera data`: import, list, make up and verify the catalog's bars, ticks and quotes."""
+"""`mismartera data`: import, list, generate and verify the catalog's bars, ticks and quotes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _MOST_FILES = 10
 
 @click.group("data")
 def data_group() -> None:
-    """Import, list, make up and verify the catalog's bars, ticks and quotes.
+    """Import, list, generate and verify the catalog's bars, ticks and quotes.
 
-    The catalog is a folder of plain Parquet, one file per interval and date, that DuckDB, Polars and Spark read as
-    it is. By default it is data/catalog, or what MISMARTERA_CATALOG says.
+    The catalog is a folder of plain Parquet, one file per interval and date, which DuckDB, Polars and Spark read
+    directly. It is data/catalog by default; MISMARTERA_CATALOG names another.
 
     \b
     Examples:
@@ -42,7 +42,7 @@ def data_group() -> None:
     "form",
     type=click.Choice(list(SOURCES)),
     required=True,
-    help="How PATH is written; csv may be gzipped or zipped.",
+    help="Format of PATH; csv may be gzipped or zipped.",
 )
 @click.option(
     "--interval",
@@ -56,57 +56,60 @@ def data_group() -> None:
     type=click.Choice(["bars", "ticks", "quotes"]),
     default="bars",
     show_default=True,
-    help="What the rows are.",
+    help="Kind of the rows.",
 )
 @click.option(
     "--symbol",
     metavar="SYMBOL",
-    help="Whose rows they are, if PATH has no symbol column; a column that says otherwise is an error. Of lean: import "
-    "only this one.",
+    help="Symbol of the rows, if PATH has no symbol column; a column with other symbols is an error. For lean: the "
+    "only symbol to import.",
 )
 @click.option(
     "--tz",
     metavar="ZONE",
-    help="Zone of time stamps that carry none, such as America/New_York.  [default: UTC; lean: America/New_York]",
+    help="Time zone of timestamps without one, such as America/New_York.  [default: UTC; lean: America/New_York]",
 )
 @click.option(
     "--stamp",
     type=click.Choice(["start", "end"]),
     default="start",
     show_default=True,
-    help="What the time stamp of a bar marks in PATH; the catalog keeps the start.",
+    help="Whether timestamps in PATH mark the start or the end of a bar; the catalog stores the start.",
 )
 @click.option(
     "--date-format",
     metavar="FORMAT",
-    help="How time stamps are written, such as '%d/%m/%Y %H:%M'.  [default: ISO 8601, and others with the year first]",
+    help="Format of timestamps, such as '%d/%m/%Y %H:%M'.  [default: ISO 8601 and others with the year first]",
 )
 @click.option(
     "--delimiter",
     metavar="CHARACTER",
-    help="What stands between the fields of csv, such as ';' or '\\t' (a tab). By default it is found out.",
+    help="Character between the fields of csv, such as ';' or '\\t' (a tab).  [default: detected]",
 )
 @click.option(
     "--columns",
     metavar="COLUMNS",
-    help='Which column is which: "ticker=symbol,o=open,…" by the names in PATH, or "symbol,timestamp,open,…" by their '
-    "order; - in place of one of our names ignores a column. By default they are told by their usual names.",
+    help='Columns of PATH, by name: "ticker=symbol,o=open,…", or by order: "symbol,timestamp,open,…". - ignores a '
+    "column.  [default: detected by their usual names]",
 )
 @catalog_option
 def import_command(path: Path, form: Any, catalog: Path, **options: Any) -> None:
     """Import PATH, a file or a folder of them, into the catalog.
 
-    Bars need the columns timestamp, open, high, low, close and volume; ticks timestamp, price, size and, if there is
-    one, exchange; quotes timestamp, bid, ask, bid_size and ask_size. A date and a time may stand in two columns.
+    Bars need the columns timestamp, open, high, low, close and volume; ticks timestamp, price, size and, optionally,
+    exchange; quotes timestamp, bid, ask, bid_size and ask_size. Date and time may be two columns. In csv, values in
+    quotes may hold commas: "1,200" is 1200.
 
-    Rows are checked first: those that cannot be right go to a file in quarantine/ with the reason each, and the
-    summary counts them. Importing again is safe: rows replace those of the same symbol and time, and what is
-    unchanged is not touched.
+    Rows are checked first: invalid rows go to a file in quarantine/, each with its reason, and the summary counts
+    them. Importing again is safe: rows replace those of the same symbol and time, and partitions that do not change
+    are not written.
 
     \b
     Examples:
       One symbol, semicolons, no header, stamped at the bar's end in UTC:
         mismartera data import spy.csv --format csv --symbol SPY --stamp end --tz UTC
+      Day before month:
+        mismartera data import eu.csv --format csv --symbol SAP --tz Europe/Berlin --date-format "%d.%m.%Y %H:%M"
       Columns of other names; New York time:
         mismartera data import bars.csv.gz --format csv --tz America/New_York \\
             --columns "ticker=symbol,when=timestamp,o=open,h=high,l=low,c=close,vol=volume"
@@ -183,13 +186,13 @@ def _minute(instant: dt.datetime) -> str:
     return f"{instant:%Y-%m-%d %H:%M}"
 
 
-@data_group.command("generate", short_help="Make up bars of whole sessions.")
+@data_group.command("generate", short_help="Generate synthetic sessions.")
 @click.option(
     "--symbols",
     metavar="N|A,B",
     default="10",
     show_default=True,
-    help="How many symbols (named SYM0001, …), or their names: AAPL,MSFT,BRK.B",
+    help="Number of symbols (SYM0001, …), or their names: AAPL,MSFT,BRK.B",
 )
 @click.option("--start", type=_DATE, required=True, metavar="YYYY-MM-DD", help="First day.")
 @click.option("--end", type=_DATE, required=True, metavar="YYYY-MM-DD", help="Last day, included.")
@@ -199,7 +202,7 @@ def _minute(instant: dt.datetime) -> str:
     metavar="GROUP",
     default="US_EQUITY",
     show_default=True,
-    help="Exchanges whose days and hours hold, such as US_EQUITY, JP_EQUITY or HK_EQUITY.",
+    help="Exchange group whose calendar is used, such as US_EQUITY, JP_EQUITY or HK_EQUITY.",
 )
 @click.option(
     "--seed",
@@ -207,7 +210,7 @@ def _minute(instant: dt.datetime) -> str:
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="The same seed makes the same bars; another one, others.",
+    help="Random seed; the same seed generates the same bars.",
 )
 @click.option(
     "--missing",
@@ -218,12 +221,12 @@ def _minute(instant: dt.datetime) -> str:
     help="Share of the bars to leave out.",
 )
 @click.option("--extended-hours", is_flag=True, help="Add sparse bars before the open and after the close.")
-@click.option("--daily", is_flag=True, help="Add the 1d bars made of these bars.")
+@click.option("--daily", is_flag=True, help="Add daily bars derived from these bars.")
 @click.option("--ticks", is_flag=True, help="Add a few trades per bar.")
 @click.option("--quotes", is_flag=True, help="Add a few quotes per bar.")
 @catalog_option
 def generate_command(symbols: str, start: dt.datetime, end: dt.datetime, catalog: Path, **options: Any) -> None:
-    """Make up sessions: plausible bars with gaps, holidays, early closes and lunch breaks where the exchange has them.
+    """Generate synthetic sessions: plausible bars with gaps, holidays, early closes and lunch breaks.
 
     \b
     Examples:
@@ -248,9 +251,9 @@ def generate_command(symbols: str, start: dt.datetime, end: dt.datetime, catalog
 @catalog_option
 @click.pass_context
 def verify_command(ctx: click.Context, catalog: Path) -> None:
-    """Check every file of the catalog: readable, sorted, unique, on its date and grid, prices in order.
+    """Check every file of the catalog: checksums, order, unique rows, dates, grid and prices.
 
-    Exit code 1 if anything is wrong. Nothing is changed; import the source of a damaged file again to mend it.
+    The exit code is 1 if there is a problem. Nothing is changed; to repair a damaged file, import its source again.
 
     \b
     Example:
@@ -265,7 +268,7 @@ def verify_command(ctx: click.Context, catalog: Path) -> None:
         say(f"{problem.path}: {problem.problem}")
     if others := summary.without_checksums:
         more = f" and {len(others) - 1:,} more" if len(others) > 1 else ""
-        say(f"no checksums, so damage may go unnoticed, in {others[0]}{more}: written by another program")
+        say(f"no checksums in {others[0]}{more}: written by another program, so damage may go unnoticed")
     found = len(summary.problems)
     verdict = f"{found} problem{'s' if found > 1 else ''}" if found else "no problem"
     say(f"{summary.partitions:,} partitions, {summary.files:,} files, {summary.rows:,} rows: {verdict}")

@@ -48,38 +48,41 @@ def show_command(file: Path, interval: str | None, limit: int) -> None:
       mismartera export show state.json
       mismartera export show state.json --interval 5m --limit 0
     """
-    from mismartera.engine.export.reading.check import require_sound
-    from mismartera.engine.export.reading.loading import load_export
+    from mismartera.engine.export.reading.loading import load
 
     from .export_report import show_export
 
-    document = load_export(file)
-    require_sound(document, file)
-    show_export(file, document, interval=interval, limit=limit)
+    export = load(file)
+    export.require_sound()
+    show_export(file, export.document(), interval=interval, limit=limit)
 
 
 @export_group.command("check", short_help="Check exports for errors.")
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @click.option("--chain", is_flag=True, help="Also check that the files, in order of their sequence, make a chain.")
 def check_command(files: tuple[Path, ...], chain: bool) -> int:
-    """Check that exports are whole and in themselves consistent: shape, counts, order, gaps, quality.
+    """Check that exports are undamaged and consistent: checksums, shape, counts, order, gaps, figures.
 
-    Prints a line for each problem, and exits with 1 if there is any.
+    Prints a line for each problem, and exits with 1 if there is any. An export without checksums, such as one of
+    version 2.0, is reported too: damage to it cannot be ruled out.
 
     \b
     Examples:
       mismartera export check state.json
       mismartera export check --chain out/*.json.zst
     """
-    from mismartera.engine.export.reading.check import check_export
-    from mismartera.engine.export.reading.loading import load_export
+    from mismartera.engine.export.reading.loading import load
     from mismartera.engine.export.reading.replay import replay
     from mismartera.schemas.errors import ChainError, NotAnExportError
 
     problems: list[str] = []
+    notes: list[str] = []
     for file in files:
         try:
-            problems += [f"{file}: {problem}" for problem in check_export(load_export(file))]
+            export = load(file)
+            problems += [f"{file}: {problem}" for problem in export.problems()]
+            if not export.has_checksum:
+                notes.append(f"{file}: no checksum: damage cannot be ruled out")
         except NotAnExportError as error:
             problems.append(str(error))
     if chain and not problems:
@@ -87,8 +90,8 @@ def check_command(files: tuple[Path, ...], chain: bool) -> int:
             replay(files)
         except (ChainError, NotAnExportError) as error:
             problems.append(str(error))
-    for problem in problems:
-        say(problem)
+    for line in problems + notes:
+        say(line)
     if not problems:
         say(f"{len(files)} export{'s' if len(files) > 1 else ''}: no problem")
     return int(bool(problems))
@@ -115,20 +118,21 @@ def replay_command(files: tuple[Path, ...], output: Path) -> None:
       mismartera export replay first.json delta1.json delta2.json -o merged.json
       mismartera export replay out/*.json -o merged.json.gz
     """
+    from mismartera.engine.export.formats.json_file import JsonFile
+    from mismartera.engine.export.formats.registry import FORMATS, format_of
     from mismartera.engine.export.reading.replay import replay
-    from mismartera.engine.export.writing.files import write_file
-    from mismartera.engine.export.writing.folders import FOLDERS
-    from mismartera.engine.export.writing.formats import FORMATS, format_of, require_replaceable, target_of
+    from mismartera.engine.export.writing.targets import require_replaceable, target_of
     from mismartera.schemas.errors import UnknownNameError
 
     form = format_of(output)
-    if form in FOLDERS:
-        written = [name for name in FORMATS if name not in FOLDERS]
-        raise UnknownNameError("form of a merged export", form, written)
+    merged = FORMATS[form]
+    if not isinstance(merged, JsonFile):
+        written = [name for name, one in FORMATS.items() if not one.is_folder]
+        raise UnknownNameError("format of a merged export", form, written)
     if output.resolve() in {file.resolve() for file in files}:
         raise click.UsageError(f"{output} is one of the exports to merge: name another file with -o")
     target = target_of(output)
     require_replaceable(target)
     state = replay(files)
-    write_file(target, state.pieces())
+    merged.write_pieces(target, state.pieces())
     say(f"{len(files)} exports merged, up to sequence {state.metadata['sequence']}: {output}")

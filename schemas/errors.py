@@ -89,15 +89,24 @@ class ExportError(MismarteraError, OSError):
 
 
 class NotAnExportError(MismarteraError, ValueError):
-    """A file or folder that was read as an export and is none."""
+    """A file or folder that is not an export, or a damaged one."""
 
     def __init__(self, path: object, problem: str, *, hint: str | None = None) -> None:
         super().__init__(f"{path} is no export: {problem}", hint=hint)
         self.path = path
 
 
+class ConsumerError(MismarteraError, ValueError):
+    """Exports of several consumers where those of one are expected. `consumers` holds their names."""
+
+    def __init__(self, consumers: Sequence[str]) -> None:
+        names = ", ".join(consumers)
+        super().__init__(f"exports of {len(consumers)} consumers: {names}", hint="name one with --consumer")
+        self.consumers = list(consumers)
+
+
 class ChainError(MismarteraError, ValueError):
-    """An export that does not follow the ones replayed before it. `expected` and `found` are sequences, if it is those.
+    """An export that does not follow the ones before it. `expected` and `found` are sequences, where they are wrong.
 
     Attributes
     ----------

@@ -15,16 +15,3 @@ class QueryRefusedError(QueryError):
 
 class QueryStoppedError(QueryError):
     """A query that reached its limit of time, memory or rows and was stopped."""
-
-
-class ExportsError(MismarteraError, ValueError):
-    """Exports that cannot be opened together. `path` is the file, where it is one.
-
-    Attributes
-    ----------
-    path : Path or None
-    """
-
-    def __init__(self, message: str, *, path: object = None, hint: str | None = None) -> None:
-        super().__init__(message, hint=hint)
-        self.path = path

@@ -140,8 +140,12 @@ def _turnover(high: Floats, low: Floats, close: Floats, volume: Ints) -> Floats:
 
 def _metrics(some: NDArray[np.bool_], volume: Ints, high: Floats, low: Floats, turnover: Floats) -> SessionMetrics:
     """Return metrics of symbols, of which `some` have rows; vwap is NaN where the volume is 0 or prices overflow."""
-    vwap = np.divide(turnover, volume, out=np.full(len(volume), np.nan), where=some & (volume > 0))
-    vwap = np.where(np.isfinite(vwap), vwap, np.nan)
+    if some.all() and volume.all():
+        vwap = turnover / volume
+    else:
+        vwap = np.divide(turnover, volume, out=np.full(len(volume), np.nan), where=some & (volume > 0))
+    if not np.isfinite(vwap).all():
+        vwap = np.where(np.isfinite(vwap), vwap, np.nan)
     if some.all():
         return SessionMetrics(volume, high, low, vwap)
     high, low = np.where(some, high, np.nan), np.where(some, low, np.nan)

@@ -65,7 +65,7 @@ def generate(
     quotes: bool = False,
     progress: Progress = silent,
 ) -> GenerateSummary:
-    """Make up sessions and write them to the catalog.
+    """Generate synthetic sessions and write them to the catalog.
 
     Parameters
     ----------

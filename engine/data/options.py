@@ -58,7 +58,7 @@ class ImportOptions:
     stamp : {"start", "end"}
         What a bar's stamp marks.
     delimiter : str, optional
-        Of CSV; by default found out.
+        Of CSV; detected by default.
     columns : str, optional
         ``"time=timestamp,o=open"`` (theirs=ours), or ``"timestamp,open,high,low,close,volume"``: ours by position.
         In either, ``-`` in place of ours ignores a column.

@@ -83,6 +83,11 @@ def _parts(stamp: pl.Series, date_format: str | None = None) -> pl.DataFrame:
     kind = stamp.dtype
     if kind == pl.String and date_format is not None:
         return _of_format(stamp, date_format)
+    if date_format is not None and kind != pl.Null:
+        raise ImportDataError(
+            f"--date-format is {date_format!r}: expected timestamps as texts, got {kind}",
+            hint="leave --date-format out",
+        )
     if kind == pl.String:
         return _of_texts(stamp)
     none = pl.lit(None)

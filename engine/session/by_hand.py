@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mismartera.engine.state.gap_log import GapLog, last_figures, ranges_of
+from mismartera.engine.state.gap_log import GapLog, ranges_of
 from mismartera.engine.state.gap_rows import GapRows, changed_rows
 from mismartera.engine.state.kind_state import KindColumns
 
@@ -20,9 +20,8 @@ def with_gaps_by_hand(columns: KindColumns, code: int, wanted: GapRows, now_us: 
         searched = searched.copy()
         searched[code] = True
     view, codes = gap_log.at(now_us), np.array([code])
-    figures = last_figures(view)
     standing = ranges_of(view, codes)
-    rows = changed_rows(standing, wanted, codes, now_us, n_symbols, (figures[0][codes], figures[1][codes]))
+    rows = changed_rows(standing, wanted, codes, now_us, n_symbols, (view.gap_count[codes], view.missing[codes]))
     return replace(columns, gap_log=gap_log.set_by_hand(code, rows, now_us), searched=searched)
 
 

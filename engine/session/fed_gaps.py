@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.log.segment import Segment, column
 from mismartera.engine.log.view import latest_revisions
-from mismartera.engine.state.gap_log import last_figures, ranges_of
+from mismartera.engine.state.gap_log import ranges_of
 from mismartera.engine.state.gap_rows import GapRows, MissingBars, changed_rows, gap_segment
 from mismartera.schemas.bars import TIMESTAMP
 
@@ -58,8 +58,9 @@ def _add_missing(fed: FedInterval, missing: Bools, before: int) -> None:
     begun = np.maximum.accumulate(np.where(follows, -1, places))
     own = begun >= np.maximum.accumulate(np.where(is_head, places, 0))  # the range began among these bars
     first = np.where(own, number[begun], fed.open_first[code])
-    figures = last_figures(fed.columns.gap_log.at(0))
-    segment = gap_segment(MissingBars(code, number, first), fed.grid, fed.n_symbols, *figures)
+    view = fed.columns.gap_log.at(0)
+    bars = MissingBars(code, number, first)
+    segment = gap_segment(bars, fed.grid, fed.n_symbols, view.gap_count, view.missing)
     fed.columns = replace(fed.columns, gap_log=fed.columns.gap_log.added(segment))
     fed.last_missing[code], fed.open_first[code] = number, first  # the last of a symbol wins
 
@@ -79,8 +80,8 @@ def find_again(fed: FedInterval, codes: Ints, due: int, now_us: int) -> None:
         np.zeros(count, dtype=np.int64), pa.nulls(count, TIMESTAMP),
     )  # fmt: skip
     view = fed.columns.gap_log.at(now_us)
-    figures = tuple(values[codes] for values in last_figures(view))
-    rows = changed_rows(ranges_of(view, codes), wanted, codes, now_us, fed.n_symbols, (figures[0], figures[1]))
+    figures = view.gap_count[codes], view.missing[codes]
+    rows = changed_rows(ranges_of(view, codes), wanted, codes, now_us, fed.n_symbols, figures)
     fed.columns = replace(fed.columns, gap_log=fed.columns.gap_log.added(rows))
     fed.last_missing[codes] = NO_NUMBER
     fed.last_missing[codes[ranges.code]], fed.open_first[codes[ranges.code]] = ranges.last, ranges.first

@@ -22,6 +22,68 @@ from .gap_rows import GapRows, empty_gap_batch, gap_segment, missing_bars
 Ints = NDArray[np.int64]
 
 
+class GapView(LogView):
+    """The visible rows of a gap log, and what they add up to.
+
+    Attributes
+    ----------
+    gap_count, missing : int64 arrays, one entry per symbol code
+        Ranges that stand, and the bars they miss together: the running figures at the last visible rows.
+    ranges, missing_bars : int
+        Those of all symbols together.
+    """
+
+    __slots__ = ("_figures", "_totals")
+    _figures: tuple[Ints, Ints] | None
+    _totals: tuple[int, int] | None
+
+    def __init__(self, segments: tuple[Segment, ...], visible: Ints) -> None:
+        super().__init__(segments, visible, GAP_LOG_SCHEMA)
+        object.__setattr__(self, "_figures", None)
+        object.__setattr__(self, "_totals", None)
+
+    @property
+    def gap_count(self) -> Ints:
+        """Ranges of each symbol."""
+        return self._at_last_rows()[0]
+
+    @property
+    def missing(self) -> Ints:
+        """Bars each symbol misses."""
+        return self._at_last_rows()[1]
+
+    @property
+    def totals(self) -> tuple[int, int]:
+        """Ranges of all symbols, and the bars they miss."""
+        totals = self._totals
+        if totals is None:
+            totals = int(np.add.reduce(self.gap_count)), int(np.add.reduce(self.missing))
+            object.__setattr__(self, "_totals", totals)
+        return totals
+
+    def _at_last_rows(self) -> tuple[Ints, Ints]:
+        figures = self._figures
+        if figures is None:
+            figures = self._find_figures()
+            object.__setattr__(self, "_figures", figures)
+        return figures
+
+    def _find_figures(self) -> tuple[Ints, Ints]:
+        """Return the running figures at the last visible rows. Cost: O(symbols × segments)."""
+        codes = np.arange(len(self.visible))
+        gap_count, missing = np.zeros((2, len(codes)), dtype=np.int64)
+        row = self.visible - 1
+        for segment in self.segments:
+            begin, count = spans(segment, codes)
+            (here,) = ((row >= 0) & (row < count)).nonzero()
+            if len(here):
+                at = begin[here] + row[here]
+                gap_count[here] = segment.column("gap_count")[at]
+                missing[here] = segment.column("missing_bars")[at]
+            row = row - count
+        return gap_count, missing
+
+
 class GapLog:
     """The gap log of one interval: all its rows, and which of them are visible at an instant.
 
@@ -49,9 +111,9 @@ class GapLog:
         count = np.zeros(n_symbols, dtype=np.int64)
         for segment in self._segments:
             count = count + segment.widened(n_symbols).count
-        self._whole = LogView(self._segments, count, GAP_LOG_SCHEMA)
+        self._whole = GapView(self._segments, count)
 
-    def at(self, now_us: int) -> LogView:
+    def at(self, now_us: int) -> GapView:
         """Return the rows visible at `now_us`: here all, for every row was known when it was added."""
         return self._whole
 
@@ -107,14 +169,14 @@ class StagedGapLog(GapLog):
         self.n_symbols = n_symbols
         self.ranges = ranges
         self._timetable: Timetable | None = None
-        self._view: tuple[int, LogView] | None = None
+        self._view: tuple[int, GapView] | None = None
 
     @classmethod
     def of(cls, ranges: GapRanges, grid: BucketGrid, n_symbols: int) -> StagedGapLog:
         """Return the log of a session's ranges; nothing is made yet."""
         return cls(lambda: gap_segment(missing_bars(ranges), grid, n_symbols), n_symbols, ranges)
 
-    def at(self, now_us: int) -> LogView:
+    def at(self, now_us: int) -> GapView:
         """Return the rows visible at `now_us`. Cost: O(symbols + rows since the last call), the first time O(rows)."""
         timetable = self._staged()
         stop = int(timetable.bounds[timetable.times.searchsorted(now_us, side="right")])
@@ -124,7 +186,7 @@ class StagedGapLog(GapLog):
         start, visible = 0, np.zeros(self.n_symbols, dtype=np.int64)
         if kept is not None and kept[0] < stop:
             start, visible = kept[0], kept[1].visible
-        view = LogView(self._segments, timetable.advance(visible, start, stop), GAP_LOG_SCHEMA)
+        view = GapView(self._segments, timetable.advance(visible, start, stop))
         self._view = stop, view
         return view
 
@@ -151,21 +213,6 @@ def cut(segment: Segment, code: int, kept: int) -> Segment:
     keep = np.ones(segment.rows, dtype=bool)
     keep[start + kept : start + count] = False
     return Segment.from_rows(segment.batch.filter(pa.array(keep)), segment.codes()[keep], segment.n_symbols)
-
-
-def last_figures(view: LogView) -> tuple[Ints, Ints]:
-    """Return the gap count and the missing bars of each symbol at its last visible row. Cost: O(symbols × segments)."""
-    codes = np.arange(len(view.visible))
-    figures = np.zeros(len(codes), dtype=np.int64), np.zeros(len(codes), dtype=np.int64)
-    row = view.visible - 1
-    for segment in view.segments:
-        begin, count = spans(segment, codes)
-        (here,) = ((row >= 0) & (row < count)).nonzero()
-        at = begin[here] + row[here]
-        for figure, name in zip(figures, ("gap_count", "missing_bars"), strict=True):
-            figure[here] = segment.column(name)[at]
-        row = row - count
-    return figures
 
 
 def ranges_of(view: LogView, codes: Ints, since: Ints | None = None) -> GapRows:

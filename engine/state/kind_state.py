@@ -15,7 +15,7 @@ from mismartera.engine.columns.quality import quality_percent
 from mismartera.engine.log.segment import Segment
 from mismartera.engine.log.view import LogView, latest_revisions
 
-from .gap_log import GapLog, last_figures
+from .gap_log import GapLog, GapView
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -70,12 +70,11 @@ class KindState:
     now_us : int
     """
 
-    __slots__ = ("_current", "_figures", "_gaps", "_metrics", "columns", "log", "now_us")
+    __slots__ = ("_current", "_gaps", "_metrics", "columns", "log", "now_us")
 
     def __init__(self, columns: KindColumns, log: LogView, now_us: int) -> None:
         self.columns, self.log, self.now_us = columns, log, now_us
-        self._gaps: LogView | None = None
-        self._figures: tuple[Ints, Ints] | None = None
+        self._gaps: GapView | None = None
         self._metrics: SessionMetrics | None = None
         self._current: Segment | None = None
 
@@ -90,7 +89,7 @@ class KindState:
         return self.columns.generated
 
     @property
-    def gaps(self) -> LogView | None:
+    def gaps(self) -> GapView | None:
         """The visible rows of the gap log; None where gaps are not searched."""
         if self._gaps is None and self.columns.gap_log is not None:
             self._gaps = self.columns.gap_log.at(self.now_us)
@@ -105,22 +104,12 @@ class KindState:
     @property
     def gap_count(self) -> Ints:
         """Gap ranges of each symbol by now, int64; 0 where gaps are not searched."""
-        return self._gap_figures()[0]
+        return np.zeros(len(self.log.visible), dtype=np.int64) if self.gaps is None else self.gaps.gap_count
 
     @property
     def missing(self) -> Ints:
         """Bars each symbol misses by now, int64; 0 where gaps are not searched."""
-        return self._gap_figures()[1]
-
-    def _gap_figures(self) -> tuple[Ints, Ints]:
-        if self._figures is None:
-            gaps = self.gaps
-            if gaps is None:
-                none = np.zeros(len(self.log.visible), dtype=np.int64)
-                self._figures = none, none
-            else:
-                self._figures = last_figures(gaps)
-        return self._figures
+        return np.zeros(len(self.log.visible), dtype=np.int64) if self.gaps is None else self.gaps.missing
 
     def quality(self) -> Floats:
         """Return the quality of each symbol in percent, float64; NaN where it is unknown or nothing is expected.

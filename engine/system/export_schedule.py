@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mismartera.engine.export.consumers.consumers import DEFAULT
-from mismartera.engine.export.writing.formats import checked_format
+from mismartera.engine.export.formats.registry import checked_format
 from mismartera.schemas.errors import ExportError
 from mismartera.schemas.interval import Interval
 

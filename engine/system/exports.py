@@ -12,8 +12,8 @@ import numpy as np
 from mismartera.engine.export.consumers.consumers import DEFAULT, ConsumerInfo, Consumers
 from mismartera.engine.export.consumers.filter import ExportFilter
 from mismartera.engine.export.document.document import Export
-from mismartera.engine.export.writing.files import status_name
-from mismartera.engine.export.writing.formats import checked_format, names_folder, write_export
+from mismartera.engine.export.formats.registry import checked_format
+from mismartera.engine.export.writing.targets import names_folder, status_name, write_export
 from mismartera.engine.export.writing.timings import ExportLog
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.time_manager import TimeManager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mismartera.engine.export.document.document import Export
-from mismartera.engine.export.writing.files import Written
+from mismartera.engine.export.formats.format import Written
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,8 +59,8 @@ class RunStatistics:
         self._bars = self._padded(self._bars) + snapshot.logs[snapshot.base].visible
         for text, kind in snapshot.kinds.items():
             self._rows[text] = self._rows.get(text, 0) + kind.log.rows
-            if kind.columns.scored:
-                self._gap_ranges[text] = self._gap_ranges.get(text, 0) + int(np.add.reduce(kind.gap_count))
+            if kind.columns.scored and kind.gaps is not None:
+                self._gap_ranges[text] = self._gap_ranges.get(text, 0) + kind.gaps.totals[0]
                 self._missing[text] = self._padded(self._missing.get(text, self._bars[:0])) + kind.missing
                 self._expected[text] = self._expected.get(text, 0) + kind.expected
 
@@ -84,9 +84,10 @@ class RunStatistics:
             steps += snapshot.steps
             for text, kind in snapshot.kinds.items():
                 rows[text] = rows.get(text, 0) + kind.log.rows
-                if kind.columns.scored:
-                    ranges[text] = ranges.get(text, 0) + int(np.add.reduce(kind.gap_count))
-                    missing[text] = missing.get(text, 0) + int(np.add.reduce(kind.missing))
+                if kind.columns.scored and kind.gaps is not None:
+                    totals = kind.gaps.totals
+                    ranges[text] = ranges.get(text, 0) + totals[0]
+                    missing[text] = missing.get(text, 0) + totals[1]
         bars = rows.get(snapshot.base, 0)
         return {
             "sessions": self.sessions,

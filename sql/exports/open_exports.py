@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,42 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from mismartera.engine.export.reading.chain import ExportFile, chain_of, find_exports, of_one_run
+from mismartera.engine.export.reading.loading import load
+from mismartera.engine.export.reading.totals import Counted, require_totals
 from mismartera.sql.database import Database, Limits, as_pattern, quoted
-from mismartera.sql.errors import ExportsError
 from mismartera.sql.guard.policy import PRIVATE_PREFIX
 from mismartera.sql.live.figures import config_table, threads_table
 from mismartera.sql.session import SqlSession
 from mismartera.sql.tables import SQL_TABLES
 from mismartera.sql.views import Source, part, union
 
-from .chain import ExportFile, chain_of, find_exports
-from .members import Member, load_member, of_one_run, rows_of
-
 _MEMBER = "member"
-_MISCOUNTED = """
-SELECT symbol, interval, coalesce(held, 0) AS held, bars AS told
-FROM quality
-LEFT JOIN (SELECT symbol, interval, count(*) AS held FROM session_bars GROUP BY ALL) USING (symbol, interval)
-WHERE scope = 'session' AND coalesce(held, 0) <> bars
-ORDER BY ALL LIMIT 1
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One export of a chain.
+
+    Attributes
+    ----------
+    file : ExportFile
+    format : str
+    sections : mapping
+        Its sections beside ``session_data``.
+    tables : mapping
+        Its tables in memory or mapped; none where its Parquet files are scanned.
+    symbols : list of str
+    rows : int
+        Rows of bars, ticks and quotes it carries.
+    """
+
+    file: ExportFile
+    format: str
+    sections: Mapping[str, Any]
+    tables: Mapping[str, pa.Table]
+    symbols: list[str]
+    rows: int
 
 
 def open_exports(
@@ -54,27 +72,50 @@ def open_exports(
 
     Raises
     ------
-    ExportsError
-        If a file is no export, the chain of deltas has a gap, or what it adds up to is not what it says: the message
-        names the file.
+    NotAnExportError
+        If a file is not an export, or is damaged.
+    ChainError
+        If an export is missing or foreign, or the chain does not add up to what an export of it says.
+    ConsumerError
+        If there are several consumers, and none is named.
+    UnknownNameError
+        If `consumer` or `as_of` does not exist.
 
     Notes
     -----
-    Parquet is scanned where it lies and Arrow is mapped, neither is loaded; JSON is parsed once, 3 to 4 seconds for
-    100 MB. Deltas are replayed by the views, in DuckDB. The session's bars are counted once, to be compared. Only a
-    query of ``exports`` reads JSON exports that what is shown does not need, to tell their rows.
+    Every check that a replay makes is made here too, each file is read once for it. After that Parquet is scanned
+    where it lies and Arrow is mapped, neither is held; JSON is parsed once, 3 to 4 seconds for 100 MB. Deltas are
+    replayed by the views, in DuckDB. Only a query of ``exports`` reads exports that what is shown does not need, to
+    count their rows.
     """
     found = find_exports(paths)
     chain = chain_of(found, consumer, as_of)
-    members = [load_member(export) for export in chain]
-    of_one_run(members)
+    members = _loaded(chain)
     limits = limits or Limits()
     views = _Views(members, found if as_of is None else [one for one in found if _was_there(one, chain[-1])])
-    folders = [member.file.path for member in members if member.file.format == "parquet"]
+    folders = [member.file.path for member in members if member.format == "parquet"]
     database = Database(limits, views.timezone, folders)
-    with SqlSession(database, limits, views.sources()) as session:
-        _verify(session, chain[-1], is_alone=len(chain) == 1)
     return SqlSession(database, limits, views.sources(), owns_database=True)
+
+
+def _loaded(chain: Sequence[ExportFile]) -> list[Member]:
+    """Return the exports of a chain, after all checks of a replay."""
+    members: list[Member] = []
+    counted: list[Counted] = []
+    metrics: Mapping[str, Any] = {}
+    for file in chain:
+        export = load(file.path)
+        export.require_sound()
+        of_one_run(metrics, export.sections["performance_metrics"], file.path)
+        metrics = export.sections["performance_metrics"]
+        tables = export.tables()
+        if len(chain) > 1 or not file.is_complete:  # else its own counts were compared already
+            counted.append(Counted.of(file.path, file.metadata, tables))
+        kept = {} if export.format == "parquet" else tables
+        members.append(Member(file, export.format, export.sections, kept, export.symbols, export.rows))
+    if counted:
+        require_totals(counted)
+    return members
 
 
 class _Views:
@@ -88,7 +129,7 @@ class _Views:
         self._since = max(
             (at for at, one in enumerate(members) if one.file.is_complete or one.file.metadata.get("reset")), default=0
         )
-        self.timezone = str(members[-1].document["system_manager"]["timezone"])
+        self.timezone = str(members[-1].sections["system_manager"]["timezone"])
 
     def sources(self) -> dict[str, Callable[[], Source]]:
         return {
@@ -111,7 +152,7 @@ class _Views:
         }
 
     def _document(self, name: str) -> Mapping[str, Any]:
-        held = (member.document[name] for member in reversed(self._members) if name in member.document)
+        held = (member.sections[name] for member in reversed(self._members) if name in member.sections)
         return next(held, {})
 
     def _session_bars(self) -> Source:
@@ -160,8 +201,7 @@ class _Views:
     def _symbols(self) -> Source:
         config = self._document("session_config").get("session_data_config", {})
         order = {symbol: place for place, symbol in enumerate(config.get("symbols", []))}
-        names = self._document("session_data") or {}
-        held = names.get("_active_symbols") or self._members[-1].tables["session_metrics"].column("symbol").to_pylist()
+        held = self._members[-1].symbols
         held = sorted(held, key=lambda symbol: (order.get(symbol, len(order)), symbol))
         rows = {"symbol": held, "position": list(range(len(held)))}
         return Source({"symbols": pa.Table.from_pydict(rows, schema=SQL_TABLES["symbols"].schema)})
@@ -182,7 +222,7 @@ class _Views:
             arrow[registered] = pa.concat_tables([_numbered(at, table) for at, table in held])
             parts.append(f"SELECT * FROM {registered}")
         for at, member in enumerate(self._members):
-            if at >= since and member.file.format == "parquet":
+            if at >= since and member.format == "parquet":
                 file = quoted(as_pattern(str((member.file.path / f"{name}.parquet").resolve())))
                 parts.append(f"SELECT *, {at} AS {_MEMBER} FROM read_parquet({file})")
         return union(parts)
@@ -203,7 +243,7 @@ def _exports_table(listed: Sequence[ExportFile], members: Sequence[Member]) -> p
             "mode": one.metadata.get("mode"),
             "format": one.format,
             "generated_at": one.generated_at,
-            "rows": carried[one.path] if one.path in carried else rows_of(one),
+            "rows": carried[one.path] if one.path in carried else load(one.path).rows,
             "bytes": one.nbytes,
         }
         for one in sorted(listed, key=lambda one: (one.metadata["consumer"], one.sequence))
@@ -216,16 +256,3 @@ def _was_there(export: ExportFile, last: ExportFile) -> bool:
     if export.metadata["consumer"] == last.metadata["consumer"]:
         return export.sequence <= last.sequence
     return export.generated_at <= last.generated_at
-
-
-def _verify(session: SqlSession, last: ExportFile, *, is_alone: bool) -> None:
-    """Raise unless the rows are as many as the last export says: a consumer's own proof."""
-    wrong = session.query(_MISCOUNTED).to_pylist()
-    if wrong:
-        symbol, interval, held, told = wrong[0].values()
-        reason = "it is damaged" if is_alone else "an export before it is damaged or of another run"
-        raise ExportsError(
-            f"{last.path}: {symbol} {interval} has {held} bars after export {last.sequence}, which says {told}: "
-            f"{reason}",
-            path=last.path,
-        )

@@ -9,9 +9,9 @@ import pytest
 
 from mismartera.cli.main import main
 from mismartera.engine.data.catalog import Catalog
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.export.reading.loading import load_export
 from mismartera.engine.export.reading.replay import replay
-from mismartera.engine.export.writing.formats import FORMATS
 from tests.golden.small import minutes, table
 
 

@@ -127,7 +127,8 @@ def test_a_damaged_partition(folder: Path, damage: str) -> None:
     damaged = {"cut": data[:3000], "scratched": data[:500] + b"x" * 2000 + data[2500:], "empty": b""}
     path.write_bytes(damaged[damage])
     lines = refused("backtest", "run", "s.json", "--export", "out.json")
-    assert lines[0].startswith(f"error: {path.relative_to(folder)}: not a whole Parquet file")
+    problem = "damaged: column" if damage == "scratched" else "not a whole Parquet file"
+    assert lines[0].startswith(f"error: {path.relative_to(folder)}: {problem}")
     assert lines[1] == (
         "hint: delete the file and import its source again; 'mismartera data verify' finds every damaged file"
     )

@@ -14,7 +14,7 @@ import pytest
 from mismartera.cli import export_report
 from mismartera.cli.main import main
 from mismartera.engine.export.reading.check import check_export, require_sound
-from mismartera.engine.export.reading.loading import load_export
+from mismartera.engine.export.reading.loading import load
 from mismartera.engine.export.reading.replay import Replay
 from mismartera.schemas.errors import ChainError, NotAnExportError
 from tests.golden.small import make_system, minutes
@@ -97,14 +97,14 @@ def test_no_damage_of_one_value_makes_show_or_replay_stumble(
 
 
 DAMAGES: list[tuple[int, Steps, Any, str]] = [
-    (0, (*SESSION, "vwap"), "abc", "A.session.vwap: expected a number or null, and it is 'abc'"),
-    (0, (*SESSION, "volume"), -5, "A.session.volume: expected 0 or more, or null, and it is -5"),
-    (0, ("_metadata", "sequence"), True, "_metadata.sequence: expected 1, 2, 3 …, and it is True"),
-    (0, (*M1, "gaps"), None, "A.session.1m.gaps: expected an object, and it is None"),
-    (2, (*M1, "gaps", "gap_count"), GONE, "A.session.1m.gaps.gap_count: expected 0 or more, and it is missing"),
-    (2, (*M1, "gaps", "missing_bars"), [], "A.session.1m.gaps.missing_bars: expected 0 or more, and it is []"),
-    (2, (*M1, "gaps", "ranges"), "", "A.session.1m.gaps.ranges: expected a list, and it is ''"),
-    (2, (*M1, "quality"), True, "A.session.1m.quality: expected percent or null, and it is True"),
+    (0, (*SESSION, "vwap"), "abc", "A.session.vwap: expected a number or null, got 'abc'"),
+    (0, (*SESSION, "volume"), -5, "A.session.volume: expected 0 or more, or null, got -5"),
+    (0, ("_metadata", "sequence"), True, "_metadata.sequence: expected 1, 2, 3 …, got True"),
+    (0, (*M1, "gaps"), None, "A.session.1m.gaps: expected an object, got None"),
+    (2, (*M1, "gaps", "gap_count"), GONE, "A.session.1m.gaps.gap_count: expected 0 or more, got nothing"),
+    (2, (*M1, "gaps", "missing_bars"), [], "A.session.1m.gaps.missing_bars: expected 0 or more, got []"),
+    (2, (*M1, "gaps", "ranges"), "", "A.session.1m.gaps.ranges: expected a list, got ''"),
+    (2, (*M1, "quality"), True, "A.session.1m.quality: expected percent or null, got True"),
 ]
 
 
@@ -175,7 +175,7 @@ def test_a_folder_whose_metadata_is_damaged_is_told(tmp_path: Path, value: Any) 
         (path / "metadata.json").write_text(json.dumps(damaged(metadata, steps, value)))
         told = ""
         try:
-            require_sound(load_export(path), path)
+            load(path).require_sound()
         except NotAnExportError as error:
             told = str(error)
         assert "\n" not in told

@@ -97,14 +97,15 @@ def test_check_says_nothing_is_wrong(chain: list[Path], capsys: pytest.CaptureFi
 def test_check_prints_a_line_for_each_problem(
     chain: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    document = json.loads(chain[-1].read_bytes())
+    document = load_export(chain[-1])
     document["_metadata"]["version"] = "1.0"
     document["session_data"]["symbols"]["AAPL"]["session"]["data"]["1m"]["count"] = 3
     (tmp_path / "a.json").write_text(json.dumps(document))
     (tmp_path / "cut.json").write_bytes(chain[0].read_bytes()[:500])
     code, out, err = run(capsys, "check", tmp_path / "a.json", tmp_path / "cut.json", chain[0])
     lines = out.splitlines()
-    assert (code, err, len(lines)) == (1, "", 3)
+    assert (code, err, len(lines)) == (1, "", 4)
+    assert lines[3] == f"{tmp_path / 'a.json'}: no checksum: damage cannot be ruled out"
     assert lines[0].startswith(f"{tmp_path / 'a.json'}: _metadata.version: '1.0'")
     assert lines[1] == f"{tmp_path / 'a.json'}: AAPL.session.1m: count 3, and 59 rows"
     assert lines[2].startswith(f"{tmp_path / 'cut.json'} is no export: it is not JSON, or cut off")
@@ -136,7 +137,7 @@ def test_replay_names_what_is_missing_or_foreign(
         f"error: {chain[3]}: expected sequence 3, found 4, which applies to 3: sequence 3 is missing",
         "hint: add what is missing, or begin with the next complete export",
     ]
-    document = json.loads(chain[1].read_bytes())
+    document = load_export(chain[1])
     document["_metadata"]["consumer"] = "desk"
     (tmp_path / "desk.json").write_text(json.dumps(document))
     code, _, err = run(capsys, "replay", chain[0], tmp_path / "desk.json", "-o", target)

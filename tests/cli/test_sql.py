@@ -245,7 +245,7 @@ def test_tables_and_examples_are_told(ask):
         ),
         (["SELECT 1", "--memory-limit", "much"], 1, "error: limits of a query"),
         ([""], 2, "error: no query"),
-        (["SELECT 1", "--exports", "nowhere"], 1, "error: nowhere: does not exist"),
+        (["SELECT 1", "--exports", "nowhere"], 1, "error: nowhere is no export: it cannot be read: No such file"),
         (["SELECT 1", "--exports", "x", "--config", "y"], 2, "error: --exports and --config are two things"),
     ],
 )

@@ -18,9 +18,9 @@ from mismartera.cli.system import with_speed
 from mismartera.cli.system_exports import pretty
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.export.reading.check import check_export
 from mismartera.engine.export.reading.loading import load_export
-from mismartera.engine.export.writing.formats import FORMATS
 from mismartera.schemas.config import parse_config
 from mismartera.schemas.errors import StateError
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -283,7 +282,6 @@ def close_to(found: Any, wanted: Any) -> None:
 # --- exports ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.samples
 @laws(20)
 @given(worlds(), st.integers(0, 2**32))
 def test_exports_hold_to_the_contract_and_deltas_replay(world: World, seed: int) -> None:

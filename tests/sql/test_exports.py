@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import polars as pl
 import pyarrow as pa
@@ -11,9 +12,12 @@ import pyarrow.ipc
 import pytest
 from polars.testing import assert_frame_equal
 
+from mismartera.engine.export.reading.document_tables import tables_of
+from mismartera.engine.export.reading.loading import load_export
+from mismartera.engine.export.reading.replay import replay
 from mismartera.engine.export.tables.schemas import EXPORT_TABLES as EXPORT_TABLES
+from mismartera.schemas.errors import ChainError, ConsumerError, NotAnExportError, UnknownNameError
 from mismartera.sql.catalog.open_catalog import open_catalog
-from mismartera.sql.errors import ExportsError
 from mismartera.sql.exports.open_exports import open_exports
 from mismartera.sql.live.live_sql import LiveSql
 
@@ -140,6 +144,16 @@ def copied(run, chain, tmp_path):
     return shutil.copytree(run.exports / chain, tmp_path / chain)
 
 
+@contextmanager
+def edited(path):
+    """Change the JSON of an export, or the metadata of its folder, and leave it without a checksum."""
+    file = path / "metadata.json" if path.is_dir() else path
+    document = json.loads(file.read_bytes())
+    del document["_checksum"]
+    yield document
+    file.write_text(json.dumps(document))
+
+
 def remove(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -149,7 +163,7 @@ def test_a_missing_delta_names_the_file_and_the_sequence(run, chain, tmp_path):
     folder = copied(run, chain, tmp_path)
     remove(folder / f"002.{chain}")
     with pytest.raises(
-        ExportsError, match=rf"003\.{chain}: delta 3 applies to export 2, which is missing.*001"
+        ChainError, match=rf"003\.{chain}: expected sequence 2, found 3, .*: sequence 2 is missing"
     ) as caught:
         open_exports([folder])
     assert caught.value.path == folder / f"003.{chain}"
@@ -160,74 +174,79 @@ def test_a_missing_delta_names_the_file_and_the_sequence(run, chain, tmp_path):
 def test_a_chain_without_its_start_says_so(run, tmp_path):
     folder = copied(run, "json", tmp_path)
     (folder / "001.json").unlink()
-    with pytest.raises(ExportsError, match=r"002\.json: delta 2 applies to export 1, which is missing: nothing comes"):
+    with pytest.raises(
+        ChainError, match=r"002\.json: the chain begins with delta 2: expected a complete export or delta 1"
+    ):
         open_exports([folder])
 
 
 @pytest.mark.parametrize("chain", ["json", "parquet", "arrow"])
 def test_a_delta_of_another_run_is_named(run, chain, tmp_path):
     folder = copied(run, chain, tmp_path)
-    place = folder / f"002.{chain}"
-    place = place if place.is_file() else place / "metadata.json"
-    document = json.loads(place.read_bytes())
-    document["performance_metrics"]["run_id"] = "0" * 32
-    place.write_text(json.dumps(document))
-    with pytest.raises(ExportsError, match=rf"002\.{chain}: export 2 is of run 0{{32}}, and .*001\.{chain} before it"):
+    with edited(folder / f"002.{chain}") as document:
+        document["performance_metrics"]["run_id"] = "0" * 32
+    with pytest.raises(
+        ChainError, match=rf"002\.{chain}: it is foreign, of run 0{{32}}: what comes before it is of run"
+    ):
         open_exports([folder])
 
 
-def test_a_delta_whose_rows_were_changed_is_named(run, tmp_path):
-    folder = copied(run, "json", tmp_path)
-    document = json.loads((folder / "002.json").read_bytes())
+@pytest.mark.parametrize("chain", ["json", "json_gz"])
+def test_a_delta_whose_rows_were_changed_is_named(run, chain, tmp_path):
+    """By the first export after which the rows are not as many as it says: as a replay does."""
+    folder = copied(run, chain, tmp_path)
+    file = sorted(folder.iterdir())[1]
+    document = load_export(file)
     section = document["session_data"]["symbols"]["AAPL"]["session"]["data"]["1m"]
     section["data"].pop()
     section["count"] -= 1
-    (folder / "002.json").write_text(json.dumps(document))
-    last = len(run.states)
-    told = rf"00{last}\.json: AAPL 1m has \d+ bars after export {last}, which says \d+"
-    if document["_metadata"]["session_date"] == "2025-07-02" and not document["_metadata"]["reset"]:
-        with pytest.raises(ExportsError, match=told):
-            open_exports([folder])
-    else:
-        with pytest.raises(ExportsError, match=r"AAPL 1m has \d+ bars"):
-            open_exports([folder], as_of=2)
+    file.write_text(json.dumps(document))
+    told = rf"{file.name}: AAPL 1m has \d+ rows after this export, which says \d+: an export before it is missing"
+    with pytest.raises(ChainError, match=told) as replayed:
+        replay(sorted(folder.iterdir()))
+    with pytest.raises(ChainError, match=told) as opened:
+        open_exports([folder])
+    assert str(opened.value) == str(replayed.value)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "not a whole JSON|lacks"),
-        ("[1, 2]", "lacks"),
-        ("{}", "lacks"),
-        ('{"_metadata": {"consumer": "x"}}', "lacks sequence, complete, generated_at"),
-        ('{"_metadata": {"consumer": "x", "sequ', "not a whole JSON"),
+        ("", "it is not JSON, or cut off"),
+        ("[1, 2]", "it holds no JSON object"),
+        ("{}", "_metadata is missing"),
+        ('{"_metadata": {"consumer": "x"}}', "session_data is missing"),
+        ('{"_metadata": {"consumer": "x", "sequ', "it is not JSON, or cut off"),
     ],
 )
 def test_what_is_no_export_is_named(tmp_path, text, message):
     file = tmp_path / "x.json"
     file.write_text(text)
-    with pytest.raises(ExportsError, match=rf"x\.json: .*({message})"):
+    with pytest.raises(NotAnExportError, match=rf"x\.json is no export: .*({message})"):
         open_exports([file])
 
 
 WRONG = [
-    ("_metadata", {"sequence": "x"}, "_metadata.sequence: expected a whole number from 1, it is 'x'"),
-    ("_metadata", {"sequence": True}, "_metadata.sequence: expected a whole number"),
-    ("_metadata", {"sequence": 1 << 63}, "_metadata.sequence: expected a whole number"),
-    ("_metadata", {"consumer": 1}, "_metadata.consumer: expected a text, it is 1"),
-    ("_metadata", {"complete": "no"}, "_metadata.complete: expected true or false, it is 'no'"),
-    ("_metadata", {"generated_at": "noon"}, "_metadata.generated_at: expected an instant .*, it is 'noon'"),
-    ("_metadata", {"generated_at": "2025-07-02T10:00:00"}, "_metadata.generated_at: expected an instant with its"),
-    ("_metadata", {"session_date": "today"}, "_metadata.session_date: expected a date, or null, it is 'today'"),
-    ("_metadata", {"base_sequence": "x"}, "_metadata.base_sequence: expected a whole number"),
-    ("_metadata", {"base_sequence": ...}, "its _metadata lacks base_sequence, which every delta has"),
-    ("system_manager", ..., "system_manager: expected an object, it is missing"),
-    ("system_manager", [1], r"system_manager: expected an object, it is \[1\]"),
-    ("system_manager", {"timezone": "Mars/X"}, "timezone: expected the name of a time zone, it is 'Mars/X'"),
-    ("system_manager", {"timezone": "America"}, "timezone: expected the name of a time zone, it is 'America'"),
-    ("system_manager", {"timezone": 5}, "timezone: expected the name of a time zone, it is 5"),
-    ("threads", [], r"threads: expected an object, it is \[\]"),
-    ("threads", {"x": 1}, "threads.x: expected an object, it is 1"),
+    ("_metadata", {"sequence": "x"}, "_metadata.sequence: 'x'; expected 1, 2, 3"),
+    ("_metadata", {"sequence": 1 << 63}, "_metadata.base_sequence"),
+    ("_metadata", {"consumer": 1}, "_metadata.consumer: expected a text, got 1"),
+    ("_metadata", {"complete": "no"}, "_metadata.complete: 'no'; expected False"),
+    ("_metadata", {"generated_at": "noon"}, "_metadata.generated_at: 'noon' has no offset from UTC"),
+    (
+        "_metadata",
+        {"generated_at": "2025-07-02T10:00:00"},
+        "_metadata.generated_at: '2025-07-02T10:00:00' has no offset",
+    ),
+    ("_metadata", {"session_date": "today"}, "_metadata.session_date: expected a date or null, got 'today'"),
+    ("_metadata", {"base_sequence": "x"}, "_metadata.base_sequence: 'x'; delta 2 applies to 1"),
+    ("_metadata", {"base_sequence": ...}, "_metadata.base_sequence: missing"),
+    ("system_manager", ..., "system_manager: expected an object"),
+    ("system_manager", [1], "system_manager: expected an object"),
+    ("system_manager", {"timezone": "Mars/X"}, "timezone: expected a name such as America/New_York, got 'Mars/X'"),
+    ("system_manager", {"timezone": "America"}, "timezone: expected a name such as America/New_York, got 'America'"),
+    ("system_manager", {"timezone": 5}, "timezone: expected a name such as America/New_York, got 5"),
+    ("threads", [], "threads: expected an object"),
+    ("threads", {"x": 1}, "threads.x: no such thread"),
 ]
 
 
@@ -235,25 +254,26 @@ WRONG = [
 @pytest.mark.parametrize("form", ["json", "parquet"])
 def test_a_member_of_a_wrong_type_is_named_with_its_file(run, tmp_path, form, member, change, message):
     folder = copied(run, form, tmp_path)
-    file = folder / f"002.{form}" if form == "json" else folder / f"002.{form}" / "metadata.json"
-    document = json.loads(file.read_bytes())
-    held = document.pop(member)
-    if isinstance(change, dict):
-        document = {member: {k: v for k, v in (held | change).items() if v is not ...}} | document
-    elif change is not ...:
-        document[member] = change
-    file.write_text(json.dumps(document))
-    with pytest.raises(ExportsError, match=rf"002\.{form}.*: .*{message}") as caught:
+    with edited(folder / f"002.{form}") as document:
+        held = document.pop(member)
+        if isinstance(change, dict):
+            document[member] = {name: value for name, value in (held | change).items() if value is not ...}
+        elif change is not ...:
+            document[member] = change
+    with pytest.raises(NotAnExportError) as caught:
         open_exports([folder])
+    assert str(caught.value).startswith(f"{folder / f'002.{form}'} is no export: ")
+    if form == "json" or member != "system_manager":
+        assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("symbols", [{"A": []}, [], {"A": {"session": {"data": {"1m": {"data": [["noon"]]}}}}}])
 def test_symbols_that_are_none_are_named_with_their_file(run, tmp_path, symbols):
-    document = json.loads((run.exports / "complete.json").read_bytes())
+    document = load_export(run.exports / "complete.json")
     document["session_data"]["symbols"] = symbols
     (tmp_path / "x.json").write_text(json.dumps(document))
-    with pytest.raises(ExportsError, match=r"x\.json: not as the contract has it"):
+    with pytest.raises(NotAnExportError, match=r"x\.json is no export: session_data"):
         open_exports([tmp_path / "x.json"])
 
 
@@ -266,37 +286,33 @@ def test_a_first_delta_has_no_configuration(run, chain):
 def test_a_truncated_export_is_named(run, tmp_path):
     whole = (run.exports / "complete.json").read_bytes()
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ExportsError, match=r"cut\.json: not a whole JSON export"):
+    with pytest.raises(NotAnExportError, match=r"cut\.json is no export: it is not JSON, or cut off"):
         open_exports([tmp_path])
 
 
 def test_an_export_with_fewer_rows_than_it_counts_is_named(run, tmp_path):
-    document = json.loads((run.exports / "complete.json").read_bytes())
+    document = load_export(run.exports / "complete.json")
     section = document["session_data"]["symbols"]["ZED"]["session"]["data"]["1m"]
     del section["data"][5:11]
     rows, file = len(section["data"]), tmp_path / "short.json"
     file.write_text(json.dumps(document))
-    with pytest.raises(
-        ExportsError, match=rf"short\.json: session 1m of ZED has {rows} rows, .* says {rows + 6}"
-    ) as caught:
+    with pytest.raises(NotAnExportError, match=rf"ZED\.session\.1m: count {rows + 6}, and {rows} rows") as caught:
         open_exports([file])
     assert caught.value.path == file
     section["count"] -= 6
     file.write_text(json.dumps(document))
-    told = rf"short\.json: ZED 1m has {rows} bars after export 1, which says {rows + 6}: it is damaged"
-    with pytest.raises(ExportsError, match=told):
+    with pytest.raises(NotAnExportError, match=rf"total_count {rows + 6}, and a complete export of {rows} rows"):
         open_exports([file])
 
 
 @pytest.mark.parametrize("form", ["json.gz", "json.zst"])
 def test_a_compressed_export_that_is_damaged_is_named(run, tmp_path, form):
-    pytest.importorskip("zstandard")
     file = tmp_path / f"x.{form}"
     run.system.export_status(file, consumer="all_json")
     whole = file.read_bytes()
     for damaged in (b"\x1f\x8b" + whole[:-1], whole[: len(whole) // 2] + b"?" * (len(whole) // 2)):
         file.write_bytes(damaged)
-        with pytest.raises(ExportsError, match=rf"x\.{form}: ") as caught:
+        with pytest.raises(NotAnExportError, match=rf"x\.{form} is no export: ") as caught:
             open_exports([file])
         assert "\n" not in str(caught.value)
 
@@ -306,56 +322,56 @@ def test_a_compressed_export_that_is_damaged_is_named(run, tmp_path, form):
 def test_a_folder_that_lacks_a_table_is_told_by_the_file(run, tmp_path, form, suffix, name):
     folder = copied(run, f"complete.{form}", tmp_path)
     (folder / f"{name}.{suffix}").unlink()
-    with pytest.raises(ExportsError, match=rf"complete\.{form}/{name}\.{suffix}: missing") as caught:
+    with pytest.raises(NotAnExportError, match=rf"complete\.{form} is no export: .*{name}\.{suffix}") as caught:
         open_exports([folder])
-    assert caught.value.path == folder / f"{name}.{suffix}"
+    assert caught.value.path == folder
 
 
 def test_an_arrow_table_of_other_rows_than_told_is_named(run, tmp_path):
     folder = copied(run, "complete.arrow", tmp_path)
+    with edited(folder) as document:  # without checksums, as before version 2.1
+        document["tables"] = {name: entry["rows"] for name, entry in document["tables"].items()}
     with pa.ipc.new_stream(folder / "gaps.arrows", EXPORT_TABLES["gaps"]) as stream:
         stream.write_table(EXPORT_TABLES["gaps"].empty_table())
-    with pytest.raises(ExportsError, match=r"gaps\.arrows: 0 rows, and metadata\.json says \d+"):
+    with pytest.raises(NotAnExportError, match=r"gaps\.arrows: expected \d+ rows, got 0"):
         open_exports([folder])
 
 
 def test_a_file_within_an_export_is_told_with_its_folder(run):
     file = run.exports / "complete.parquet" / "session_bars.parquet"
-    with pytest.raises(ExportsError, match=r"session_bars\.parquet: no export: expected \.json") as caught:
+    with pytest.raises(NotAnExportError, match=r"session_bars\.parquet is no export: it is one table") as caught:
         open_exports([file])
     assert caught.value.hint == f"name the folder it is a part of: {file.parent}"
-    with pytest.raises(ExportsError, match=r"test_exports\.py: no export: expected \.json"):
+    with pytest.raises(NotAnExportError, match=r"test_exports\.py is no export: it is not JSON"):
         open_exports([__file__])
 
 
 def test_nothing_to_open_is_told(tmp_path):
-    with pytest.raises(ExportsError, match="does not exist"):
+    with pytest.raises(NotAnExportError, match="No such file"):
         open_exports([tmp_path / "nowhere"])
-    with pytest.raises(ExportsError, match="no exports in"):
+    with pytest.raises(NotAnExportError, match=r"expected \.json, .*found none"):
         open_exports([tmp_path])
 
 
 def test_two_consumers_or_one_sequence_twice_are_told(run, tmp_path):
     files = [run.exports / "complete.json", run.exports / "complete.parquet"]
-    with pytest.raises(ExportsError, match="exports of 2 consumers: all_json, all_parquet"):
+    with pytest.raises(ConsumerError, match="exports of 2 consumers: all_json, all_parquet"):
         open_exports(files)
     with open_exports(files, consumer="all_parquet") as session:
         assert session.query("SELECT count(*) AS n FROM exports").to_pylist() == [{"n": 2}]
-    with pytest.raises(ExportsError, match="no export of consumer 'me'"):
+    with pytest.raises(UnknownNameError, match="consumer 'me' does not exist"):
         open_exports(files, consumer="me")
     shutil.copy(run.exports / "json" / "001.json", tmp_path / "again.json")
-    with pytest.raises(ExportsError, match="both have sequence 1"):
+    with pytest.raises(ChainError, match="sequence 1 is there twice"):
         open_exports([run.exports / "json", tmp_path])
 
 
 def test_a_sequence_that_is_not_there_is_told(run):
-    with pytest.raises(ExportsError, match="no export with sequence 99: those there are have 1 to"):
+    with pytest.raises(UnknownNameError, match=r"sequence 99 does not exist.*available: 1, 2"):
         open_exports([run.exports / "json"], as_of=99)
 
 
-def test_a_late_correction_replaces_what_was_held(tmp_path):
-    from mismartera.sql.exports.json_tables import tables_of
-
+def test_a_late_correction_replaces_what_was_held():
     row = ["09:30:00", 1.0, 2.0, 0.5, 1.5, 10]
     section = {"count": 2, "generated": False, "data": [row, [*row[:4], 1.75, 10]], "total_count": 1}
     document = {
@@ -365,3 +381,10 @@ def test_a_late_correction_replaces_what_was_held(tmp_path):
     }
     bars = tables_of(document)["session_bars"]
     assert bars.column("close").to_pylist() == [1.75]
+
+
+def test_a_gzip_named_json_is_read_by_its_content(run, tmp_path):
+    shutil.copy(run.exports / "complete.json.gz", tmp_path / "state.json")
+    with open_exports([tmp_path / "state.json"]) as session:
+        found = session.query("SELECT format FROM exports").to_pylist()
+    assert found == [{"format": "json.gz"}]

@@ -14,7 +14,7 @@ from mismartera.engine.time.clock import Stopwatch
 
 from .session_section import Piece, SessionSection
 
-VERSION = "2.0"
+VERSION = "2.1"
 
 
 @dataclass(slots=True, eq=False)

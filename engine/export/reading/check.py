@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ _ALWAYS = (
     "generated_at", "session_date", "consumer", "debug", "reset", "last_update", "base_sequence", "sequence",
 )  # fmt: skip
 _DEEPEST = 500  # beyond it Python itself could not print what is wrong
+VERSIONS = ("2.0", "2.1")
 _TOO_DEEP = f"expected at most {_DEEPEST} objects and lists one inside another, and there are more"
 _METRICS = ("volume", "high", "low", "vwap", "data")
 _INTERVAL = re.compile(r"[1-9][0-9]*[smhdw]")
@@ -30,13 +31,15 @@ _TIME, _DATE = r"\d\d:\d\d:\d\d", r"\d{4}-\d\d-\d\d"
 _LENGTHS = {_TIME: 8, _DATE: 10, f"{_DATE}T{_TIME}": 19}
 
 
-def check_export(document: Mapping[str, Any]) -> list[str]:
+def check_export(document: Mapping[str, Any], *, has_rows: bool = True) -> list[str]:
     """Return what is wrong with an export, a line each; empty where it keeps the contract.
 
     Parameters
     ----------
     document : mapping
         The whole export as plain data; anything may be wrong with it.
+    has_rows : bool
+        Whether sections hold their rows; else only what is beside them is checked.
 
     Notes
     -----
@@ -55,21 +58,25 @@ def check_export(document: Mapping[str, Any]) -> list[str]:
     found += [f"system_manager.{name}: missing" for name in _SYSTEM if name not in document["system_manager"]]
     for name, thread in document["threads"].items():
         found += _thread(name, thread)
-    found += _session_data(document["_metadata"], document["session_data"], complete=complete)
+    found += _session_data(document["_metadata"], document["session_data"], complete=complete, has_rows=has_rows)
     return found + values
 
 
-def require_sound(document: Mapping[str, Any], path: object) -> None:
+def require_sound(document: Mapping[str, Any], path: object, *, has_rows: bool = True) -> None:
     """Raise `NotAnExportError`, which calls the export `path`, unless it keeps the contract and can be read back."""
     try:
         orjson.dumps(document)
     except orjson.JSONEncodeError as error:  # such as objects nested too deep
-        raise NotAnExportError(path, f"expected what JSON can tell again ({error})") from error
-    problems = check_export(document)
-    hint = f"'mismartera export check {path}' lists what is wrong with it" if problems else None
-    problems = problems or list(wrong_figures(document))
+        raise NotAnExportError(path, f"it cannot be written as JSON again ({error})") from error
+    problems = check_export(document, has_rows=has_rows)
+    require_no_problem(problems or list(wrong_figures(document)), path, has_listing=bool(problems))
+
+
+def require_no_problem(problems: Sequence[str], path: object, *, has_listing: bool = True) -> None:
+    """Raise `NotAnExportError` with the first problem, if there is any."""
     if problems:
         more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
+        hint = f"'mismartera export check {path}' lists what is wrong with it" if has_listing else None
         raise NotAnExportError(path, f"{problems[0]}{more}", hint=hint)
 
 
@@ -79,13 +86,15 @@ def _metadata(metadata: dict[str, Any]) -> Iterator[str]:
         yield f"_metadata.mode: {mode!r}; expected 'complete' or 'delta'"
         return
     delta = mode == "delta"
-    expected = {"version": "2.0", "delta": delta, "complete": not delta, "diff_mode": delta}
+    expected = {"delta": delta, "complete": not delta, "diff_mode": delta}
+    if metadata.get("version") not in VERSIONS:
+        yield f"_metadata.version: {metadata.get('version')!r}; expected one of {', '.join(VERSIONS)}"
     for name, value in expected.items():
         if metadata.get(name) != value:
             yield f"_metadata.{name}: {metadata.get(name)!r}; expected {value!r} in mode {mode}"
     yield from (f"_metadata.{name}: missing" for name in _ALWAYS if name not in metadata)
     if not re.search(r"T.*[+-]\d\d:\d\d$", str(metadata.get("generated_at"))):
-        yield f"_metadata.generated_at: {metadata.get('generated_at')!r} tells no offset from UTC"
+        yield f"_metadata.generated_at: {metadata.get('generated_at')!r} has no offset from UTC"
     sequence, base, last = (metadata.get(name) for name in ("sequence", "base_sequence", "last_update"))
     if not isinstance(sequence, int) or sequence < 1:
         yield f"_metadata.sequence: {sequence!r}; expected 1, 2, 3 …"
@@ -109,7 +118,7 @@ def _thread(name: str, thread: Any) -> Iterator[str]:
         yield f"threads.{name}._running: expected true or false"
 
 
-def _session_data(metadata: dict[str, Any], data: dict[str, Any], *, complete: bool) -> Iterator[str]:
+def _session_data(metadata: dict[str, Any], data: dict[str, Any], *, complete: bool, has_rows: bool) -> Iterator[str]:
     if not isinstance(data.get("_session_active"), bool):
         yield "session_data._session_active: expected true or false"
     symbols = data.get("symbols")
@@ -119,21 +128,22 @@ def _session_data(metadata: dict[str, Any], data: dict[str, Any], *, complete: b
     if data.get("_active_symbols") != sorted(symbols):
         yield "session_data._active_symbols: expected the names under symbols, sorted"
     news = []
-    for symbol, parts in symbols.items():
-        session = _object(_object(parts).get("session"))
+    for symbol, held in symbols.items():
+        session = _object(_object(held).get("session"))
         yield from (f"{symbol}.session.{name}: missing" for name in _METRICS if name not in session)
-        for scope in ("session", "historical"):
-            kinds = _object(_object(parts).get(scope, {})).get("data", {})
-            if not isinstance(kinds, dict) or not isinstance(_object(parts).get(scope, {}), dict):
-                yield f"{symbol}.{scope}: expected an object that holds one under data"
+        for part in ("session", "historical"):
+            kinds = _object(_object(held).get(part, {})).get("data", {})
+            if not isinstance(kinds, dict) or not isinstance(_object(held).get(part, {}), dict):
+                yield f"{symbol}.{part}: expected an object that holds one under data"
             for kind, section in _object(kinds).items():
-                where = f"{symbol}.{scope}.{kind}"
+                where = f"{symbol}.{part}.{kind}"
                 if not isinstance(section, dict):
                     yield f"{where}: expected an object"
                     continue
-                yield from (f"{where}: {text}" for text in _section(scope, kind, section, complete=complete))
+                texts = _section if has_rows else _bare_section
+                yield from (f"{where}: {text}" for text in texts(part, kind, section, complete=complete))
                 if section.get("count") or (not complete and _object(section.get("gaps")).get("ranges")):
-                    steps = ("session_data", "symbols", symbol, scope, "data", kind)
+                    steps = ("session_data", "symbols", symbol, part, "data", kind)
                     news.append("".join("/" + step.replace("~", "~0").replace("/", "~1") for step in steps))
     expected = [] if complete else sorted(news)
     if metadata.get("changed_paths") != expected:
@@ -142,14 +152,14 @@ def _session_data(metadata: dict[str, Any], data: dict[str, Any], *, complete: b
         yield f"_metadata.changed_paths: {count} paths, not the {len(expected)} of the sections that carry news"
 
 
-def _section(scope: str, kind: str, section: dict[str, Any], *, complete: bool) -> Iterator[str]:
+def _section(part: str, kind: str, section: dict[str, Any], *, complete: bool) -> Iterator[str]:
     rows = section.get("data", [])
     if not isinstance(rows, list) or not set(map(type, rows)) <= {list}:
         yield "data: expected a list of rows"
         return
     if section.get("count") != len(rows):
         yield f"count {section.get('count')}, and {len(rows)} rows"
-    if scope == "session":
+    if part == "session":
         yield from _total(section.get("total_count"), len(rows), complete=complete)
     names = list(columns_of(kind))
     if rows and section.get("columns") != names:
@@ -164,16 +174,27 @@ def _section(scope: str, kind: str, section: dict[str, Any], *, complete: bool) 
         return
     if complete and list(stamps) != sorted(stamps):
         yield "rows are not in the order of time"
-    if any(not all(map(math.isfinite, filter(_is_float, values))) for values in columns[1:]):
+    if not all(map(_are_finite, columns[1:])):
         yield "a value of a row is not a finite number"
     if kind in EVENTS:
         if section.get("total_count") and not section.get("latest"):
             yield "latest: missing"
         return
-    yield from _bars(scope, kind, columns, complete=complete)
+    yield from _bars(part, kind, columns, complete=complete)
     yield from _figures(section, complete=complete)
-    if scope == "historical" and rows and section.get("dates") != sorted({stamp[:10] for stamp in stamps}):
+    if part == "historical" and rows and section.get("dates") != sorted({stamp[:10] for stamp in stamps}):
         yield "dates: not those of the rows"
+
+
+def _bare_section(part: str, kind: str, section: dict[str, Any], *, complete: bool) -> Iterator[str]:
+    """Yield what is wrong with a section whose rows are in tables."""
+    if part == "session":
+        yield from _total(section.get("total_count"), section["count"], complete=complete)
+    if kind in EVENTS:
+        return
+    if not _INTERVAL.fullmatch(kind):
+        yield "neither an interval nor ticks nor quotes"
+    yield from _figures(section, complete=complete)
 
 
 def _total(total: Any, rows: int, *, complete: bool) -> Iterator[str]:
@@ -183,7 +204,7 @@ def _total(total: Any, rows: int, *, complete: bool) -> Iterator[str]:
         yield f"total_count {total}, and a complete export of {rows} rows"
 
 
-def _bars(scope: str, kind: str, columns: list[tuple[Any, ...]], *, complete: bool) -> Iterator[str]:
+def _bars(part: str, kind: str, columns: list[tuple[Any, ...]], *, complete: bool) -> Iterator[str]:
     if not _INTERVAL.fullmatch(kind):
         yield "neither an interval nor ticks nor quotes"
     stamps, numbers = columns[0], columns[1:]
@@ -191,7 +212,7 @@ def _bars(scope: str, kind: str, columns: list[tuple[Any, ...]], *, complete: bo
         yield "two rows of one timestamp"
     if not stamps:
         return
-    if scope == "session":
+    if part == "session":
         forms = (_TIME, _DATE) if kind.endswith("d") else (_TIME,)
     else:
         forms = (_DATE,) if kind == "1d" else (f"{_DATE}T{_TIME}",)
@@ -262,8 +283,8 @@ def _values(document: Mapping[str, Any]) -> Iterator[str]:
         yield _TOO_DEEP
 
 
-def _is_float(value: Any) -> bool:
-    return isinstance(value, float)
+def _are_finite(values: tuple[Any, ...]) -> bool:
+    return bool(np.isfinite(np.array([value for value in values if type(value) is float])).all())
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -1,56 +1,142 @@
-"""Reading exports back: any form, as plain data."""
+"""`load`: an export on disk, whatever its format, undamaged and ready to be read as a document or as tables."""
 
 from __future__ import annotations
 
-import gzip
-import json
-import os
-import re
-import zlib
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-import orjson
 import polars as pl
+import pyarrow as pa
 
-from mismartera.engine.export.writing.folders import FILES, read_folder, read_folder_metadata
-from mismartera.schemas.errors import NotAnExportError
+from mismartera.engine.export.formats.format import Content
+from mismartera.engine.export.formats.registry import format_at
+from mismartera.schemas.errors import CalendarError, NotAnExportError
 
+from .check import check_export, require_no_problem, require_sound
+from .check_figures import wrong_figures
+from .check_rows import figure_problems, row_problems
+from .document_tables import tables_of
 from .table_document import document_of
 
-_HEAD_BYTES = 1 << 18
-_MAGIC_BYTES = 256
-_UNFIT = (AttributeError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
-_LEADING = re.compile(r'\s*\{\s*"_metadata"\s*:\s*')
+_CARRIED = ("session_bars", "historical_bars", "ticks", "quotes")
+_UNFIT = (
+    AttributeError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    ValueError,
+    CalendarError,
+    pa.ArrowException,
+    pl.exceptions.PolarsError,
+)
 
 
-def load_export(path: str | Path) -> dict[str, Any]:
-    """Return an export as plain data, whatever its form: JSON, plain, gzipped or zstd, Arrow or Parquet.
+class LoadedExport:
+    """An export that was read from disk; every reader of exports stands on it.
+
+    Parameters
+    ----------
+    path : Path
+    format : str
+    content : Content
+
+    Attributes
+    ----------
+    path, format
+        As given.
+    has_checksum : bool
+        Whether every byte was checked against a checksum.
+    metadata : mapping
+        Its ``_metadata``.
+    """
+
+    def __init__(self, path: Path, format: str, content: Content) -> None:
+        self.path, self.format, self.has_checksum = path, format, content.has_checksum
+        self._sections, self._tables = content.sections, content.tables
+        for name in ("_metadata", "session_data"):
+            if not isinstance(self._sections.get(name), dict):
+                raise NotAnExportError(path, f"{name} is missing")
+        self.metadata: Mapping[str, Any] = self._sections["_metadata"]
+
+    @property
+    def sections(self) -> dict[str, Any]:
+        """The sections beside ``session_data``."""
+        return {name: value for name, value in self._sections.items() if name != "session_data"}
+
+    def document(self) -> dict[str, Any]:
+        """Return the export as plain data, equal to its JSON."""
+        return dict(self._sections) if self._tables is None else self._document(with_rows=True)
+
+    def tables(self) -> Mapping[str, pa.Table]:
+        """Return the export as Arrow tables, by the names of `EXPORT_TABLES`."""
+        if self._tables is not None:
+            return self._tables
+        with _readable(self.path, "it cannot be read as tables"), _collector_paused():
+            return tables_of(self._sections)
+
+    @property
+    def symbols(self) -> list[str]:
+        """Names of its symbols, sorted."""
+        return list(self._sections["session_data"]["_active_symbols"])
+
+    @property
+    def rows(self) -> int:
+        """Rows of bars, ticks and quotes it carries."""
+        if self._tables is not None:
+            return sum(self._tables[name].num_rows for name in _CARRIED)
+        with _readable(self.path, "its rows cannot be counted"):
+            parts = (part for data in self._sections["session_data"]["symbols"].values() for part in data.values())
+            return sum(section["count"] for part in parts for section in part.get("data", {}).values())
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the export, a line each, its figures compared with its rows included."""
+        bare = self._sections if self._tables is None else self._document(with_rows=False)
+        found = check_export(bare, has_rows=self._tables is None) or list(wrong_figures(bare))
+        if self._tables is not None and not found:
+            found = list(row_problems(self._tables, complete=bare["_metadata"]["complete"]))
+        return found or list(figure_problems(self.tables(), self.sections))
+
+    def require_sound(self) -> None:
+        """Raise `NotAnExportError` unless the export keeps the contract and can be read back."""
+        if self._tables is None:
+            require_sound(self._sections, self.path)
+            return
+        bare = self._document(with_rows=False)
+        require_sound(bare, self.path, has_rows=False)
+        complete = bare["_metadata"]["complete"]
+        require_no_problem(list(row_problems(self._tables, complete=complete)), self.path)
+
+    def _document(self, *, with_rows: bool) -> dict[str, Any]:
+        assert self._tables is not None
+        with _readable(self.path, "its tables do not make one"):
+            return document_of(self._tables, self._sections, with_rows=with_rows)
+
+
+def load(path: str | Path) -> LoadedExport:
+    """Return an export on disk after it was searched for damage.
 
     Parameters
     ----------
     path : str or Path
-        File or folder. JSON's compression is told by its content, not by its name.
+        A file or a folder; its format is detected by content, not by name.
 
     Raises
     ------
     NotAnExportError
-        If it does not exist, cannot be read to its end, or holds something else.
+        If it does not exist, cannot be read to its end, contradicts its checksum, or holds something else.
     """
     path = Path(path)
-    try:
-        document = document_of(*read_folder(path)) if os.path.isdir(path) else _parsed(path, _content(path))
-    except NotAnExportError:
-        raise
-    except _UNFIT as error:  # tables or metadata of a folder that do not fit together
-        reason = str(error).partition("\n")[0]
-        raise NotAnExportError(path, f"its tables do not make one ({type(error).__name__}: {reason})") from error
-    for name in ("_metadata", "session_data"):
-        if not isinstance(document.get(name), dict):
-            raise NotAnExportError(path, f"{name} is missing")
-    return document
+    found = format_at(path)
+    with _collector_paused():
+        return LoadedExport(path, found.name, found.read(path))
+
+
+def load_export(path: str | Path) -> dict[str, Any]:
+    """Return an export on disk as plain data; see `load`."""
+    return load(path).document()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -59,91 +145,34 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     NotAnExportError
-        As `load_export`.
+        As `load`, but damage behind the metadata is not found.
     """
     path = Path(path)
-    metadata = read_folder_metadata(path).get("_metadata") if os.path.isdir(path) else _file_metadata(path)
+    metadata = format_at(path).read_metadata(path)
     if not isinstance(metadata, dict):
         raise NotAnExportError(path, "_metadata is missing")
     return metadata
 
 
-def is_export(path: Path) -> bool:
-    """Return whether what is at a path looks like an export by its first bytes, or is empty; O(1) for a file."""
-    if path.is_dir():
-        files = list(path.iterdir())
-        if not all(file.is_file() and file.name in FILES for file in files):
-            return False
-        return not files or "_metadata" in read_folder_metadata(path)
-    if not path.is_file():
-        return False
-    with _opened(path) as file:
-        head = file.read(_MAGIC_BYTES)
-    return not head or _LEADING.match(head.decode("utf-8", "ignore")) is not None
-
-
-def _file_metadata(path: Path) -> Any:
-    text = b""
-    with _opened(path) as file:
-        while chunk := file.read(max(_HEAD_BYTES, len(text))):
-            text += chunk
-            head = text.decode("utf-8", "ignore")
-            leading = _LEADING.match(head)
-            if leading:
-                try:
-                    return json.JSONDecoder().raw_decode(head, leading.end())[0]
-                except (ValueError, RecursionError):
-                    continue  # cut in the middle: the next chunk completes it; or nothing will
-    return _parsed(path, text).get("_metadata")
-
-
-def _content(path: Path) -> bytes:
-    with _opened(path) as file:
-        return file.read()
-
-
-def _parsed(path: Path, text: bytes) -> dict[str, Any]:
+@contextmanager
+def _readable(path: Path, problem: str) -> Iterator[None]:
+    """Turn what content that breaks the contract leads to into an error that names the file."""
     try:
-        document = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise NotAnExportError(path, f"it is not JSON, or cut off ({error})") from error
-    if not isinstance(document, dict):
-        raise NotAnExportError(path, "it holds no JSON object")
-    return document
+        yield
+    except NotAnExportError:
+        raise
+    except _UNFIT as error:
+        reason = str(error).partition("\n")[0]
+        raise NotAnExportError(path, f"{problem} ({type(error).__name__}: {reason})") from error
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed; what goes wrong meanwhile is told as what it means."""
+def _collector_paused() -> Iterator[None]:
+    """Pause the garbage collector: millions of rows that all are needed make it search in vain, half of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        with path.open("rb") as raw:
-            magic = raw.read(4)
-            raw.seek(0)
-            if magic[:2] == b"\x1f\x8b":
-                with gzip.open(raw) as unpacked:
-                    yield cast(BinaryIO, unpacked)
-            elif magic == b"\x28\xb5\x2f\xfd":
-                with _zstd_opened(path, raw) as unpacked:
-                    yield unpacked
-            else:
-                yield raw
-    except (OSError, EOFError, zlib.error) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise NotAnExportError(path, f"it cannot be read: {reason}") from error
-
-
-@contextmanager
-def _zstd_opened(path: Path, raw: BinaryIO) -> Iterator[BinaryIO]:
-    try:
-        import zstandard
-    except ImportError:
-        raise NotAnExportError(
-            path,
-            "it is zstd, and the zstandard package is not installed",
-            hint="pip install 'mismartera[zstd]', or unpack it first",
-        ) from None
-    try:
-        with zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True) as unpacked:
-            yield cast(BinaryIO, unpacked)
-    except zstandard.ZstdError as error:
-        raise NotAnExportError(path, f"it cannot be read: {error}") from error
+        yield
+    finally:
+        if was_on:
+            gc.enable()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from mismartera.schemas.errors import ChainError, NotAnExportError
-
+from .chain import ExportFile, follows, in_order, of_one_run, require_total
 from .check import require_sound
-from .loading import load_export, read_metadata
+from .loading import load
 from .merged import MergedSymbol, Piece
 
 _BETWEEN = ("system_manager", "performance_metrics", "time_manager", "threads")
@@ -57,11 +55,12 @@ class Replay:
             If it does not apply to what is held: another consumer's or run's, or one in between is missing.
         """
         require_sound(export, path)
-        follows(self.metadata, export["_metadata"], path)
-        _of_one_run(self._sections.get("performance_metrics", {}), export["performance_metrics"], path)
-        self._take(export, path)
+        self.apply_sound(export, path)
 
-    def _take(self, export: Mapping[str, Any], path: object) -> None:
+    def apply_sound(self, export: Mapping[str, Any], path: object) -> None:
+        """Take the next export, which was found to keep the contract; else as `apply`."""
+        follows(self.metadata, export["_metadata"], path)
+        of_one_run(self._sections.get("performance_metrics", {}), export["performance_metrics"], path)
         metadata, data = export["_metadata"], export["session_data"]
         complete = metadata["complete"]
         if complete:
@@ -115,101 +114,16 @@ def replay(paths: Iterable[str | Path]) -> Replay:
     ChainError
         If one is missing, there twice or foreign; told before any rows are read where the metadata tells it.
     """
-    chain = _in_order([Path(path) for path in paths])
+    chain = in_order([ExportFile.at(Path(path)) for path in paths])
     state = Replay()
-    for path in chain:
-        state.apply(load_export(path), path)
+    for one in chain:
+        loaded = load(one.path)
+        loaded.require_sound()
+        state.apply_sound(loaded.document(), one.path)
     return state
-
-
-def follows(held: Mapping[str, Any], metadata: Mapping[str, Any], path: object) -> None:
-    """Raise `ChainError` unless an export applies to what was held when the one with metadata `held` was applied."""
-    sequence, base = metadata["sequence"], metadata["base_sequence"]
-    if held and metadata["consumer"] != held["consumer"]:
-        raise ChainError(
-            path,
-            f"an export of consumer {metadata['consumer']!r}, foreign to this chain of {held['consumer']!r}",
-            hint="replay the exports of one consumer",
-        )
-    if metadata["complete"]:
-        return
-    if not held:
-        if sequence != 1:
-            raise ChainError(
-                path,
-                f"the chain begins with delta {sequence}: expected a complete export or delta 1",
-                expected=1,
-                found=sequence,
-                hint=f"add the exports before it: it applies to number {base}",
-            )
-        return
-    expected = held["sequence"] + 1
-    if base != held["sequence"]:
-        gone = "is missing" if sequence == expected + 1 else f"to {sequence - 1} are missing"
-        text = f"sequence {expected} {gone}" if sequence > expected else "it is not of this chain"
-        raise ChainError(
-            path,
-            f"expected sequence {expected}, found {sequence}, which applies to {base}: {text}",
-            expected=expected,
-            found=sequence,
-            hint="add what is missing, or begin with the next complete export",
-        )
-    if metadata["last_update"] != held["generated_at"]:
-        raise ChainError(
-            path,
-            f"delta {sequence} follows an export of {metadata['last_update']}, and number {base} of this chain is of "
-            f"{held['generated_at']}: it is foreign, of another run",
-            expected=expected,
-            found=sequence,
-        )
-
-
-def _of_one_run(held: Mapping[str, Any], told: Mapping[str, Any], path: object) -> None:
-    """Raise `ChainError` where two exports tell their runs and these are not the same."""
-    run, other = (metrics.get("run_id") for metrics in (held, told))
-    if run is not None and other is not None and run != other:
-        raise ChainError(
-            path,
-            f"it is foreign, of run {other}: what comes before it is of run {run}",
-            hint="keep the exports of each run in a folder of its own",
-        )
-
-
-def _in_order(paths: Sequence[Path]) -> list[Path]:
-    """Return the exports by sequence, after their metadata was found to make a chain."""
-    heads = [(_placed(path), path) for path in paths]
-    if not heads:
-        raise ChainError("replay", "no export was given", hint="name the first export and the deltas after it")
-    heads.sort(key=lambda head: head[0]["sequence"])
-    for (one, first), (other, second) in pairwise(heads):
-        if one["sequence"] == other["sequence"] and one.get("consumer") == other.get("consumer"):
-            raise ChainError(second, f"sequence {other['sequence']} is there twice; the other one is {first}")
-    held: Mapping[str, Any] = {}
-    for metadata, path in heads:
-        follows(held, metadata, path)
-        held = metadata
-    return [path for _, path in heads]
-
-
-def _placed(path: Path) -> dict[str, Any]:
-    """Return an export's metadata if it has all that its place in a chain depends on."""
-    metadata = read_metadata(path)
-    needed = ("sequence", "base_sequence", "consumer", "complete", "last_update", "generated_at")
-    absent = [name for name in needed if name not in metadata]
-    if absent:
-        raise NotAnExportError(path, f"_metadata.{absent[0]} is missing")
-    if type(metadata["sequence"]) is not int:
-        raise NotAnExportError(path, f"_metadata.sequence: expected 1, 2, 3 …, and it is {metadata['sequence']!r}")
-    return metadata
 
 
 def _prove(held: MergedSymbol, name: str, parts: Mapping[str, Any], path: object) -> None:
     """Raise `ChainError` unless as many rows are held as the export says there are."""
     for kind, section in parts["session"]["data"].items():
-        rows = held.rows(kind)
-        if rows != section["total_count"]:
-            raise ChainError(
-                path,
-                f"{name} {kind} has {rows} rows after this export, which says {section['total_count']}: an export "
-                "before it is missing or foreign",
-            )
+        require_total(path, name, kind, held.rows(kind), section["total_count"])

@@ -17,7 +17,9 @@ Rows = list[list[Any]]
 _FORMS = {TIME: "%H:%M:%S", DATETIME: "%Y-%m-%dT%H:%M:%S", DATE: "%Y-%m-%d", EVENT: "%H:%M:%S%.6f"}
 
 
-def document_of(tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]) -> dict[str, Any]:
+def document_of(
+    tables: Mapping[str, pa.Table], metadata: Mapping[str, Any], *, with_rows: bool = True
+) -> dict[str, Any]:
     """Return an export as plain data, equal to its JSON.
 
     Parameters
@@ -26,6 +28,8 @@ def document_of(tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]) -> 
         As `export_tables` makes them.
     metadata : mapping
         Content of ``metadata.json``.
+    with_rows : bool
+        Whether sections hold their rows, or only how many there are.
 
     Notes
     -----
@@ -40,12 +44,14 @@ def document_of(tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]) -> 
     for symbol, loaded, _, *span in frames["history"].iter_rows():
         past = {"loaded": loaded, "date_range": _span(*span), "data": {}}
         symbols[symbol]["historical"] = past | (_indicators(indicators[symbol]) if symbol in indicators else {})
-    rows = _all_rows(frames, zone)
+    counts = _row_counts(frames)
+    rows = _all_rows(frames, zone) if with_rows else {}
     gaps = _all_gaps(frames["gaps"], zone)
     latest = {(kind, row[0]): row[1] for kind in EVENTS for row in _latest(frames[f"latest_{kind}"], kind, zone)}
     for figures in frames["quality"].iter_rows(named=True):
         symbol, kind, scope = (str(figures[name]) for name in ("symbol", "interval", "scope"))
-        section = _section(figures, rows.get((scope, kind, symbol), []), gaps.get((scope, kind, symbol), []))
+        place = scope, kind, symbol
+        section = _section(figures, counts.get(place, 0), rows.get(place, []), gaps.get(place, []))
         if scope == "historical":
             section = _past(section)
         elif kind in EVENTS:
@@ -55,9 +61,9 @@ def document_of(tables: Mapping[str, pa.Table], metadata: Mapping[str, Any]) -> 
     return document | {"session_data": dict(metadata["session_data"]) | {"symbols": symbols}}
 
 
-def _section(figures: Mapping[str, Any], rows: Rows, gaps: list[dict[str, Any]]) -> dict[str, Any]:
+def _section(figures: Mapping[str, Any], count: int, rows: Rows, gaps: list[dict[str, Any]]) -> dict[str, Any]:
     kind = figures["interval"]
-    section: dict[str, Any] = {"count": len(rows), "total_count": figures["total_count"]}
+    section: dict[str, Any] = {"count": count, "total_count": figures["total_count"]}
     if kind not in EVENTS:
         section |= {"generated": figures["generated"], "quality": figures["quality"]}
         if figures["gap_count"] is not None:
@@ -97,6 +103,18 @@ def _all_rows(frames: Mapping[str, pl.DataFrame], zone: str) -> dict[tuple[str, 
     for kind in EVENTS:
         texts = frames[kind].with_columns(_texts("timestamp", EVENT, zone))
         found |= {("session", kind, symbol): rows for symbol, rows in _by_symbol(texts, columns_of(kind))}
+    return found
+
+
+def _row_counts(frames: Mapping[str, pl.DataFrame]) -> dict[tuple[str, str, str], int]:
+    """Return how many rows there are by part, data type and symbol."""
+    found: dict[tuple[str, str, str], int] = {}
+    for part, name in (("session", "session_bars"), ("historical", "historical_bars")):
+        counts = frames[name].group_by("interval", "symbol").len()
+        found |= {(part, str(kind), str(symbol)): count for kind, symbol, count in counts.iter_rows()}
+    for kind in EVENTS:
+        counts = frames[kind].group_by("symbol").len()
+        found |= {("session", kind, str(symbol)): count for symbol, count in counts.iter_rows()}
     return found
 
 

@@ -1,1 +1,1 @@
-"""Exports on disk: formats, file names, atomic writes of files and folders."""
+"""Exports on their way out: where they are written, and what that costs."""

@@ -13,7 +13,7 @@ from mismartera.engine.columns.gaps import detect_gaps
 from mismartera.engine.columns.indicators.past import Past, compute_indicator
 from mismartera.engine.columns.metrics import RunningMetrics
 from mismartera.engine.log.segment import Segment
-from mismartera.engine.state.gap_log import StagedGapLog, last_figures, ranges_of
+from mismartera.engine.state.gap_log import StagedGapLog, ranges_of
 from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.indicators import INDICATOR_TYPES
 from mismartera.schemas.interval import Interval
@@ -148,7 +148,7 @@ def test_gaps_are_cut_at_the_break_and_grow_with_the_clock() -> None:
     for expected, counts in ((0, [0, 0, 0]), (4, [2, 4, 0]), (6, [4, 6, 0]), (11, [8, 11, 0]), (17, [12, 17, 0])):
         assert missing(segment, grid, expected) == counts
         log = StagedGapLog.of(detect_gaps(segment, grid), grid, 3)
-        assert last_figures(log.at(int(grid.expected_ends[expected - 1]) if expected else 0))[1].tolist() == counts
+        assert log.at(int(grid.expected_ends[expected - 1]) if expected else 0).missing.tolist() == counts
 
 
 def test_a_staged_gap_log_has_a_row_for_every_missing_bar() -> None:

@@ -193,6 +193,13 @@ def test_a_format_that_reads_no_date_is_an_error(tmp_path, form):
         load(tmp_path, f"{HEADER}\n{GOOD}\n", date_format=form)
 
 
+def test_a_date_format_for_what_is_no_text_is_an_error(tmp_path):
+    (tmp_path / "20250702_trade.csv").write_text("34200000,1,1,1,1,1\n")
+    options = ImportOptions("lean", symbol="SPY", date_format="%d/%m/%Y")
+    with pytest.raises(ImportDataError, match="expected timestamps as texts, got Datetime"):
+        import_path(Catalog(tmp_path / "catalog"), tmp_path / "20250702_trade.csv", options)
+
+
 def test_dates_of_another_order_name_the_option(tmp_path):
     with pytest.raises(ImportDataError, match="column timestamp holds text, first '13/07/2025 13:30'") as raised:
         load(tmp_path, f"{HEADER}\n13/07/2025 13:30,1,2,0.5,1.5,100\n")

@@ -14,10 +14,11 @@ import sys
 import time
 from pathlib import Path
 
-from mismartera.engine.export.writing.formats import FORMATS
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
 
+FORMS = list(FORMATS)
 LATEST = "latest"
 MOST_DELTAS = 10
 WHOLE_EACH = 6  # exports from one delta that a complete export of the same instant follows to the next
@@ -36,10 +37,10 @@ def export_without_end(catalog: Path, folder: Path, ready: int) -> None:
 
     def take() -> None:
         nonlocal count
-        form = FORMATS[count % len(FORMATS)]
+        form = FORMS[count % len(FORMS)]
         system.export_status(folder=folder, form=form, complete=False)
         if count % WHOLE_EACH == 0:
-            system.export_status(folder=folder, form=FORMATS[-1 - count % len(FORMATS)])
+            system.export_status(folder=folder, form=FORMS[-1 - count % len(FORMS)])
         os.write(ready, b"x")
         system.export_status(folder / f"{LATEST}.{form}", consumer=LATEST)
         count += 1

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.export.reading.loading import load_export
 from mismartera.engine.export.reading.replay import Replay
-from mismartera.engine.export.writing.formats import FORMATS
 from mismartera.engine.system.receipt import ExportReceipt
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError

@@ -12,16 +12,19 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
+from mismartera.engine.export.formats.arrow import ARROW
+from mismartera.engine.export.formats.parquet import PARQUET
+from mismartera.engine.export.formats.registry import FORMATS, checked_format, format_of
 from mismartera.engine.export.reading.loading import load_export, read_metadata
 from mismartera.engine.export.tables.schemas import EXPORT_TABLES
-from mismartera.engine.export.writing import folders as arrow_files
-from mismartera.engine.export.writing.formats import FORMATS, checked_format, format_of, write_export
+from mismartera.engine.export.writing.targets import write_export
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ExportError, NotAnExportError, UnknownNameError
 from tests.contract import load_contract
 from tests.golden.small import make_system, minutes
 
-FOLDERS = ("arrow", "parquet")
+TABLES = {"arrow": ARROW, "parquet": PARQUET}
+FOLDERS = tuple(TABLES)
 
 
 @pytest.fixture
@@ -51,17 +54,17 @@ def test_every_form_loads_as_the_same_document(
 @pytest.mark.parametrize("form", FOLDERS)
 def test_a_folder_holds_tables_other_tools_read(system: SystemManager, tmp_path: Path, form: str) -> None:
     path = system.export_status(tmp_path / f"a.{form}").path
-    suffix = arrow_files.FOLDERS[form]
+    suffix = TABLES[form].suffix
     assert {file.name for file in path.iterdir()} == {"metadata.json", *(f"{name}{suffix}" for name in EXPORT_TABLES)}
     bars = pl.read_parquet(path / "session_bars.parquet") if form == "parquet" else pl.read_ipc_stream(
         path / "session_bars.arrows"
     )  # fmt: skip
     assert bars.filter(pl.col("interval").cast(pl.String) == "1m").height == 57
     metadata = orjson.loads((path / "metadata.json").read_bytes())
-    assert metadata["tables"]["session_bars"] == bars.height
+    assert metadata["tables"]["session_bars"]["rows"] == bars.height
     assert metadata["_metadata"]["mode"] == "complete"
     assert system.export_log.entries()[-1]["format"] == form
-    assert system.export_log.entries()[-1]["rows"] == metadata["tables"]["session_bars"] + 391
+    assert system.export_log.entries()[-1]["rows"] == metadata["tables"]["session_bars"]["rows"] + 391
 
 
 @pytest.mark.parametrize("form", FOLDERS)
@@ -117,7 +120,7 @@ def test_a_full_disk_leaves_nothing_and_the_cursor_where_it_was(
 
     with monkeypatch.context() as patch:
         if broken == "write":
-            patch.setattr(arrow_files, "_writer", lambda *_: full)
+            patch.setattr(TABLES[form], "write_table", full)
         elif broken == "mkdir":
             patch.setattr(Path, "mkdir", full)
         else:
@@ -142,7 +145,7 @@ def test_an_error_within_arrow_s_own_writing_is_told_as_what_it_is(system: Syste
 
     for form in FOLDERS:
         with pytest.raises(OSError, match="No space left"):
-            arrow_files._writer(form, pa.table({"a": [1]}))(Full())  # type: ignore[arg-type]
+            TABLES[form].write_table(pa.table({"a": [1]}), Full())  # type: ignore[arg-type]
 
 
 def test_an_unwritable_folder_is_told(system: SystemManager, tmp_path: Path) -> None:
@@ -192,8 +195,9 @@ def test_damaged_folders_are_told(system: SystemManager, tmp_path: Path) -> None
             load_export(path)
         found[path.name[0]] = str(told.value).removeprefix(f"{path} is no export: ")
     expected = {
-        "a": "gaps.parquet cannot be read", "b": "session_bars.arrows cannot be read", "c": "metadata.json is not JSON",
+        "a": "gaps.parquet cannot be read", "b": "session_bars.arrows is damaged: expected",
+        "c": "metadata.json is not JSON",
         "d": "a folder without a readable metadata.json", "e": "it holds no session_bars.arrows or",
-        "f": "metadata.json holds no object", "g": "its tables do not make one", "h": "gaps.parquet has columns",
+        "f": "metadata.json holds no object", "g": "_metadata is missing", "h": "gaps.parquet is damaged: expected",
     }  # fmt: skip
     assert {name: text.startswith(expected[name]) for name, text in found.items()} == dict.fromkeys(expected, True)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mismartera.engine.export.reading.check import check_export
+from mismartera.engine.export.reading.loading import load
+from mismartera.schemas.gaps import GapInfo
 from tests.contract import load_contract
 from tests.golden.exporting import make_catalog, make_run
+from tests.golden.small import make_system, minutes
 
 Steps = tuple[Any, ...]
 S = ("session_data", "symbols", "AAPL", "session")
@@ -131,6 +137,44 @@ def test_a_problem_names_its_place(exports: dict[str, dict[str, Any]]) -> None:
             "_metadata", "system_manager", "performance_metrics", "time_manager", "threads", "session_data",
         )
     ]  # fmt: skip
+
+
+FIGURES: list[tuple[Steps, Any, str]] = [
+    ((*S, "volume"), 7, "AAPL.session.volume: expected "),
+    ((*S, "high"), 1e6, "AAPL.session.high: expected "),
+    ((*S, "low"), None, "AAPL.session.low: expected "),
+    ((*S, "vwap"), 1.5, "AAPL.session.vwap: expected "),
+    ((*M1, "quality"), 0.01, "AAPL.session.1m.quality: expected "),
+    ((*S, "data", "5m", "quality"), 99.99, "AAPL.session.5m.quality: expected "),
+]
+
+
+@pytest.mark.parametrize(("steps", "value", "problem"), FIGURES)
+def test_figures_are_compared_with_the_rows(
+    exports: dict[str, dict[str, Any]], tmp_path: Path, steps: Steps, value: Any, problem: str
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(exports["complete"]))
+    assert load(file).problems() == []
+    document = damaged(exports["complete"], steps, value)
+    file.write_text(json.dumps(document))
+    (found,) = load(file).problems()
+    assert found.startswith(problem)
+    assert found.endswith(f", got {value!r}")
+    load(file).require_sound()  # a replay takes figures as they are
+
+
+def test_figures_set_by_hand_or_of_a_part_are_not_compared(tmp_path: Path) -> None:
+    system = make_system(tmp_path, minutes("A", "2024-07-03T09:30-04:00", 30, without=[3]), "2024-07-03")
+    system.run(until="2024-07-03T10:00")
+    gap = GapInfo("A", dt.datetime(2024, 7, 3, 9, 40), dt.datetime(2024, 7, 3, 9, 44), 5)
+    system.session_data.set_gaps("A", "1m", [gap])
+    system.register_consumer("derived", intervals=["5m"])
+    system.register_consumer("past", sections=["historical"])
+    for consumer in ("default", "derived", "past"):
+        for form in ("json", "parquet"):
+            path = system.export_status(tmp_path / f"{consumer}.{form}", consumer=consumer).path
+            assert load(path).problems() == [], path
 
 
 def test_nothing_makes_it_stumble(exports: dict[str, dict[str, Any]]) -> None:

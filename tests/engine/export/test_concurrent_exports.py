@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +19,7 @@ from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.config import parse_config
-from tests.contract import load_contract
+from tests.contract import Judge, load_contract
 
 SYMBOLS = [f"S{number:02d}" for number in range(40)]
 CONFIG: dict[str, Any] = {
@@ -114,14 +114,13 @@ def switching(seconds: float) -> Iterator[None]:
 
 
 @pytest.fixture
-def contract() -> ModuleType:
+def contract() -> Judge:
     found = load_contract()
     found.copy = SimpleNamespace(deepcopy=lambda value: value)  # type: ignore[attr-defined]  # states are not kept
     return found
 
 
-@pytest.mark.samples
-def test_chains_of_eight_threads_replay(tmp_path: Path, contract: ModuleType) -> None:
+def test_chains_of_eight_threads_replay(tmp_path: Path, contract: Judge) -> None:
     generate(Catalog(tmp_path), SYMBOLS, dt.date(2025, 7, 1), dt.date(2025, 7, 3), interval="5m", seed=5, missing=0.03)
     system = SystemManager(parse_config(CONFIG), tmp_path)
     crowd = Crowd(system)

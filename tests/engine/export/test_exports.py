@@ -7,28 +7,28 @@ import gzip
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from mismartera.engine.export.writing.files import status_name, write_file
+from mismartera.engine.export.formats.json_file import JSON, JSON_GZ
+from mismartera.engine.export.writing.targets import status_name
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
-from tests.contract import load_contract
+from tests.contract import Judge, load_contract
 from tests.golden.small import make_system, minutes, us
 
 EXTREMES = [1e-7, 1e22, 0.1 + 0.2, 1 / 3, 5e-324, 1e250, 123456789.123456789, 1e16, 100.0, 2.5e-5, 1e-5]
 
 
 @pytest.fixture
-def contract() -> ModuleType:
+def contract() -> Judge:
     return load_contract()
 
 
@@ -116,7 +116,7 @@ def system(tmp_path: Path) -> SystemManager:
 class Chain:
     """A consumer that checks all it is sent."""
 
-    def __init__(self, contract: ModuleType, system: SystemManager) -> None:
+    def __init__(self, contract: Judge, system: SystemManager) -> None:
         self.contract, self.system, self.held = contract, system, None
 
     def take(self, *, complete: bool = False) -> dict[str, Any]:
@@ -129,8 +129,7 @@ class Chain:
         return export
 
 
-@pytest.mark.samples
-def test_a_delta_carries_what_is_new_and_says_where(system: SystemManager, contract: ModuleType) -> None:
+def test_a_delta_carries_what_is_new_and_says_where(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     taken: list[dict[str, Any]] = []
 
@@ -213,8 +212,7 @@ def test_threads_are_told_as_of_the_snapshot(system: SystemManager) -> None:
     assert active == [True, False]
 
 
-@pytest.mark.samples
-def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: ModuleType) -> None:
+def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -225,8 +223,7 @@ def test_gaps_set_by_hand_hold_to_the_contract(system: SystemManager, contract: 
     chain.take()
 
 
-@pytest.mark.samples
-def test_a_range_that_is_gone_is_told(system: SystemManager, contract: ModuleType) -> None:
+def test_a_range_that_is_gone_is_told(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -243,8 +240,7 @@ def test_gaps_set_by_hand_are_told_in_the_exchanges_zone(system: SystemManager) 
     assert [each["start_time"] for each in ranges] == ["09:35:00"]
 
 
-@pytest.mark.samples
-def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: ModuleType) -> None:
+def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -252,8 +248,7 @@ def test_a_consumer_survives_dropped_bars(system: SystemManager, contract: Modul
     assert chain.take()["_metadata"]["reset"] is True
 
 
-@pytest.mark.samples
-def test_a_consumer_survives_figures_that_start_over(system: SystemManager, contract: ModuleType) -> None:
+def test_a_consumer_survives_figures_that_start_over(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -262,8 +257,7 @@ def test_a_consumer_survives_figures_that_start_over(system: SystemManager, cont
     assert chain.take()["_metadata"]["reset"] is False
 
 
-@pytest.mark.samples
-def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, contract: ModuleType) -> None:
+def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, contract: Judge) -> None:
     chain = Chain(contract, system)
     system.run(until="2024-07-03T10:00")
     chain.take()
@@ -272,8 +266,7 @@ def test_an_indicator_set_by_hand_reaches_the_consumer(system: SystemManager, co
     assert historical["mean"] == 1.0
 
 
-@pytest.mark.samples
-def test_without_quality_there_is_none(tmp_path: Path, contract: ModuleType) -> None:
+def test_without_quality_there_is_none(tmp_path: Path, contract: Judge) -> None:
     rows = minutes("A", "2024-07-03T09:30-04:00", 20)
     made = make_system(tmp_path, rows, "2024-07-03", quality={"enabled": False})
     made.run()
@@ -284,9 +277,8 @@ def test_without_quality_there_is_none(tmp_path: Path, contract: ModuleType) -> 
     assert "gaps" not in section
 
 
-@pytest.mark.samples
 def test_an_export_before_the_start_holds_to_the_contract_but_for_its_date(
-    system: SystemManager, contract: ModuleType
+    system: SystemManager, contract: Judge
 ) -> None:
     export = system.system_info()
     assert contract.problems(export) == []
@@ -319,13 +311,13 @@ def test_a_file_holds_the_document(system: SystemManager, tmp_path: Path, suffix
 
 def test_a_second_file_of_one_name_gets_a_suffix_behind_its_stem(tmp_path: Path) -> None:
     name = status_name("v1.2 run", complete=True, stamp="20240703_093000")
-    paths = [write_file(tmp_path / name, [b"{}"], replace=False).path for _ in range(3)]
+    paths = [JSON.write_pieces(tmp_path / name, [b"{}"], replace=False).path for _ in range(3)]
     stem = "system_status_v1.2_run_complete_20240703_093000"
     assert [path.name for path in paths] == [f"{stem}.json", f"{stem}_2.json", f"{stem}_3.json"]
 
 
 def test_compressed_files_get_their_suffix_before_the_format(tmp_path: Path) -> None:
-    paths = [write_file(tmp_path / "a.json.gz", [b"{}"], replace=False).path.name for _ in range(2)]
+    paths = [JSON_GZ.write_pieces(tmp_path / "a.json.gz", [b"{}"], replace=False).path.name for _ in range(2)]
     assert paths == ["a.json.gz", "a_2.json.gz"]
 
 
@@ -335,5 +327,5 @@ def test_a_failure_of_the_pieces_themselves_leaves_nothing(tmp_path: Path) -> No
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        write_file(tmp_path / "a.json", pieces())
+        JSON.write_pieces(tmp_path / "a.json", pieces())
     assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.export.reading.loading import load_export
-from mismartera.engine.export.writing.formats import FORMATS
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ExportError, StateError
 from tests.golden.small import make_system, minutes

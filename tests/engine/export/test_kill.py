@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,13 +14,12 @@ import pytest
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
 from mismartera.engine.export.reading.loading import load_export
-from tests.contract import load_contract
+from tests.contract import Judge, load_contract
 
 ROOT = Path(__file__).resolve().parents[3]
 KILLS = 100
 
 
-@pytest.mark.samples
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_a_killed_export_leaves_whole_files_and_chains_that_replay(tmp_path: Path) -> None:
     contract = load_contract()
@@ -38,7 +36,7 @@ def test_a_killed_export_leaves_whole_files_and_chains_that_replay(tmp_path: Pat
     assert len(set(lengths)) > 5  # the moments differ
 
 
-def chain_of(folder: Path, contract: ModuleType) -> int:
+def chain_of(folder: Path, contract: Judge) -> int:
     """Assert that a folder holds whole exports that make a chain, and return how many."""
     chain: dict[int, dict[str, Any]] = {}
     for path in folder.iterdir():

@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mismartera.engine.export.writing.files import write_file
-from mismartera.engine.export.writing.partial import prefix_of, sweep
+from mismartera.engine.files.atomic import replacing
+from mismartera.engine.files.partial import prefix_of, sweep
 
 
 def test_leftovers_of_the_dead_go_and_others_stay(tmp_path: Path) -> None:
@@ -25,8 +25,9 @@ def test_leftovers_of_the_dead_go_and_others_stay(tmp_path: Path) -> None:
     for path in others:
         path.write_text("whole")
     sweep.cache_clear()
-    written = write_file(tmp_path / "state.json", [b"{}"])
-    assert written.path.read_bytes() == b"{}"
+    with replacing(tmp_path / "state.json") as file:
+        file.write(b"{}")
+    assert (tmp_path / "state.json").read_bytes() == b"{}"
     assert not left.exists()
     assert not folder.exists()
     assert all(path.exists() for path in others)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from mismartera.engine.export.consumers.consumers import Consumers
+from mismartera.engine.export.formats.json_file import JSON, JSON_GZ
+from mismartera.engine.export.formats.registry import FORMATS
 from mismartera.engine.export.reading.loading import load_export, read_metadata
 from mismartera.engine.export.reading.replay import Replay, replay
-from mismartera.engine.export.writing.files import write_file
-from mismartera.engine.export.writing.formats import FORMATS
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.export_schedule import ExportSchedule
 from mismartera.engine.system.system_manager import SystemManager
@@ -111,7 +111,7 @@ def test_a_chain_of_any_form_replays_whatever_the_order(
     assert sorted(chain, key=lambda path: path.name) != chain  # suffixes do not sort: sequences do
     state = replay(reversed(chain))
     target = tmp_path / "merged.json.gz"
-    write_file(target, state.pieces())
+    JSON_GZ.write_pieces(target, state.pieces())
     merged, complete = load_export(target), load_export(final)
     assert merged["session_data"] == complete["session_data"]
     assert merged["session_config"] == complete["session_config"]
@@ -119,7 +119,7 @@ def test_a_chain_of_any_form_replays_whatever_the_order(
 
 
 def test_a_merged_export_begins_a_chain(chain: list[Path], tmp_path: Path) -> None:
-    write_file(tmp_path / "merged.json", replay(chain[:3]).pieces())
+    JSON.write_pieces(tmp_path / "merged.json", replay(chain[:3]).pieces())
     rest = replay([tmp_path / "merged.json", *chain[3:-1]])
     assert rest.to_json()["session_data"] == load_export(chain[-1])["session_data"]
 
@@ -130,7 +130,7 @@ def test_a_complete_export_in_a_chain_starts_it_over(chain: list[Path]) -> None:
 
 
 def edited(path: Path, folder: Path, change: Callable[[dict[str, Any]], None]) -> Path:
-    document = json.loads(path.read_bytes())
+    document = load_export(path)
     change(document)
     target = folder / f"edited_{path.name}"
     target.write_text(json.dumps(document))

@@ -13,10 +13,10 @@ import pytest
 from mismartera.engine.export.consumers.consumers import Consumers
 from mismartera.engine.export.consumers.filter import ExportFilter
 from mismartera.engine.export.document.document import Export
+from mismartera.engine.export.formats.table_folder import folder_sections
 from mismartera.engine.export.reading.table_document import document_of
 from mismartera.engine.export.tables.export_tables import export_tables
 from mismartera.engine.export.tables.schemas import EXPORT_TABLES
-from mismartera.engine.export.writing.folders import _metadata
 from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.system.system_manager import SystemState
 from mismartera.schemas.gaps import GapInfo
@@ -38,7 +38,7 @@ def same(export: Export) -> dict[str, pa.Table]:
         assert made.schema == EXPORT_TABLES[name], name
         made.validate(full=True)
     metadata = {"_metadata": export.metadata, **export.sections, "session_data": export.session.head()}
-    assert set(metadata) | {"tables"} == set(_metadata(export, tables))
+    assert set(metadata) == set(folder_sections(export))
     assert plain(document_of(tables, metadata)["session_data"]) == export.to_json()["session_data"]
     bars = ("session_bars", "historical_bars", "ticks", "quotes")
     assert sum(tables[name].num_rows for name in bars) == export.rows

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mismartera.engine.export.formats.registry import FOLDERS, FORMATS
 from mismartera.engine.export.reading.loading import load_export, read_metadata
-from mismartera.engine.export.writing import folders as arrow_files
-from mismartera.engine.export.writing.formats import FORMATS, require_replaceable, write_export
+from mismartera.engine.export.writing.targets import require_replaceable, write_export
 from mismartera.engine.system.system_manager import SystemManager
 from mismartera.schemas.errors import ExportError, UnknownNameError
 from tests.golden.small import make_system, minutes
@@ -58,7 +58,7 @@ def test_options_that_contradict_the_path_are_told(system: SystemManager) -> Non
 
 
 def test_auto_compress_is_for_names_without_suffix(system: SystemManager, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mismartera.engine.export.writing.files._COMPRESS_ABOVE", 100)
+    monkeypatch.setattr("mismartera.engine.export.formats.json_file._COMPRESS_ABOVE", 100)
     assert system.export_status("a", auto_compress=True).path == Path("a.json.gz")
     assert system.export_status("a.json", auto_compress=True).path == Path("a.json")
     Path("b.json.gz").write_text("precious")
@@ -112,10 +112,10 @@ def test_links_that_lead_elsewhere_are_told(system: SystemManager) -> None:
     assert system.export().sequence == 2
 
 
-@pytest.mark.parametrize("form", arrow_files.FOLDERS)
+@pytest.mark.parametrize("form", FOLDERS)
 def test_a_folder_with_a_file_of_somebody_else_is_not_replaced(system: SystemManager, form: str) -> None:
     path = system.export_status(f"a.{form}").path
-    mine = path / f"my_notes{arrow_files.FOLDERS[form]}"
+    mine = path / f"my_notes{FORMATS[form].suffix}"
     mine.write_text("x")
     with pytest.raises(ExportError, match=rf"what is there is not an export \(it holds {mine.name}\)"):
         system.export_status(path)
@@ -163,7 +163,7 @@ def test_a_folder_that_another_process_writes_is_told_as_that(
         with pytest.raises(ExportError, match="another process wrote there at the same time"):
             system.export_status(path)
     assert names() == ["a.parquet"]
-    assert read_metadata(path)["sequence"] == 9
+    assert (path / "metadata.json").read_text() == '{"_metadata": {"sequence": 9}}'
 
 
 def test_what_is_replaced_while_it_is_looked_at_is_told_as_that(
@@ -175,7 +175,7 @@ def test_what_is_replaced_while_it_is_looked_at_is_told_as_that(
         path.rename("b.parquet")
         return False
 
-    monkeypatch.setattr("mismartera.engine.export.writing.formats.is_export", moved_meanwhile)
+    monkeypatch.setattr("mismartera.engine.export.writing.targets.is_export", moved_meanwhile)
     with pytest.raises(ExportError, match="another process wrote there at the same time"):
         require_replaceable(path)
 

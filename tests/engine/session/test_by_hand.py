@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +17,7 @@ from mismartera.engine.time.calendar import TradingSession
 from mismartera.schemas.bars import BAR_SCHEMA
 from mismartera.schemas.errors import DataError, UnknownNameError
 from mismartera.schemas.gaps import GapInfo
-from tests.contract import load_contract
+from tests.contract import Judge, load_contract
 from tests.golden.small import make_system, minutes, us
 
 ZONE = ZoneInfo("America/New_York")
@@ -56,7 +55,7 @@ def data(loose: SessionData) -> SessionData:
 
 
 @pytest.fixture
-def contract() -> ModuleType:
+def contract() -> Judge:
     return load_contract()
 
 
@@ -65,8 +64,8 @@ def section(data: SessionData, symbol: str = "A") -> dict[str, Any]:
     return held
 
 
-def problems(contract: ModuleType, data: SessionData) -> list[str]:
-    found: list[str] = contract._section_problems("session", "1m", section(data), True)
+def problems(contract: Judge, data: SessionData) -> list[str]:
+    found: list[str] = contract.section_problems("session", "1m", section(data), True)
     return found
 
 
@@ -237,7 +236,7 @@ def test_gaps_are_put_in_order_and_naive_moments_are_the_exchanges(data: Session
     assert data.get_gaps("A", "1d")[0].start_time == label
 
 
-def test_quality_follows_from_gaps_set_by_hand(data: SessionData, contract: ModuleType) -> None:
+def test_quality_follows_from_gaps_set_by_hand(data: SessionData, contract: Judge) -> None:
     data.publish(OPEN + 9 * MINUTE)
     data.set_gaps("A", "1m", [gap("09:31", "09:31", 1)])
     assert (data.get_quality("A", "1m"), data.get_quality("B", "1m")) == (88.88, 0.0)
@@ -249,7 +248,7 @@ def test_quality_follows_from_gaps_set_by_hand(data: SessionData, contract: Modu
     assert problems(contract, data) == []
 
 
-def test_no_quality_by_hand_contradicts_the_gaps(data: SessionData, contract: ModuleType) -> None:
+def test_no_quality_by_hand_contradicts_the_gaps(data: SessionData, contract: Judge) -> None:
     data.publish(OPEN + 10 * MINUTE)
     data.set_gaps("A", "1m", [])
     data.set_quality("A", "1m", 50.0)
@@ -263,7 +262,7 @@ def test_no_quality_by_hand_contradicts_the_gaps(data: SessionData, contract: Mo
     assert problems(contract, data) == []
 
 
-def test_without_a_session_gaps_give_no_quality(loose: SessionData, contract: ModuleType) -> None:
+def test_without_a_session_gaps_give_no_quality(loose: SessionData, contract: Judge) -> None:
     loose.set_gaps("A", "1m", [gap("09:31", "09:31", 1)])
     assert loose.get_quality("A", "1m") is None
     loose.set_quality("A", "1m", 100.0)

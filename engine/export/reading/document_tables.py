@@ -61,19 +61,19 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, pa.Table]:
     clock = _Clock(document)
     gathered: dict[tuple[str, str], _Gathered] = {}
     for symbol, data in document["session_data"]["symbols"].items():
-        for scope in ("session", "historical"):
-            for kind, section in data.get(scope, {}).get("data", {}).items():
+        for part in ("session", "historical"):
+            for kind, section in data.get(part, {}).get("data", {}).items():
                 if section.get("data"):
-                    gathered.setdefault((scope, kind), _Gathered()).add(symbol, section)
+                    gathered.setdefault((part, kind), _Gathered()).add(symbol, section)
     bars: dict[str, list[pa.Table]] = {"session": [], "historical": []}
     tables = {}
-    for (scope, kind), rows in gathered.items():
+    for (part, kind), rows in gathered.items():
         if kind in _EVENTS:
             tables[kind] = _events(kind, rows, clock)
         else:
-            bars[scope].append(_bars(kind, rows, clock))
-    for scope, parts in bars.items():
-        tables[f"{scope}_bars"] = pa.concat_tables([_schema("session_bars").empty_table(), *parts])
+            bars[part].append(_bars(kind, rows, clock))
+    for part, parts in bars.items():
+        tables[f"{part}_bars"] = pa.concat_tables([_schema("session_bars").empty_table(), *parts])
     symbols = document["session_data"]["symbols"]
     complete = bool(document["_metadata"]["complete"])
     tables["gaps"] = _table("gaps", _gap_rows(symbols, clock))
@@ -82,19 +82,6 @@ def tables_of(document: Mapping[str, Any]) -> dict[str, pa.Table]:
     tables["indicators"] = _table("indicators", _indicator_rows(symbols))
     tables["history"] = _table("history", _history_rows(symbols, complete))
     return {name: tables.get(name, _schema(name).empty_table()) for name in (*tables, *_EVENTS)}
-
-
-def rows_in(document: Mapping[str, Any]) -> int:
-    """Return the rows of bars, ticks and quotes a JSON export carries."""
-    return sum(len(section.get("data", ())) for *_, section in _sections(document["session_data"]["symbols"]))
-
-
-def miscounted(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what sections of a JSON export have other than the ``count`` of rows they tell."""
-    for symbol, scope, kind, section in _sections(document["session_data"]["symbols"]):
-        rows = len(section.get("data", ()))
-        if rows != section.get("count", rows):
-            yield f"{scope} {kind} of {symbol} has {rows} rows, and its count says {section['count']}"
 
 
 def _schema(name: str) -> pa.Schema:
@@ -181,7 +168,7 @@ def _bars(kind: str, rows: _Gathered, clock: _Clock) -> pa.Table:
             name: np.array(values, dtype=np.float64)
             for name, values in zip(_VALUES[:4], rows.columns[1:5], strict=True)
         },
-        "volume": np.array(rows.columns[5], dtype=np.int64),
+        "volume": pa.array(rows.columns[5]),
         "generated": generated,
         "n_base": pa.array(np.ones(count, dtype=np.int32), mask=generated.to_numpy(zero_copy_only=False)),
         "n_expected": pa.chunked_array([ones]) if not any(rows.generated) else told["expected"],
@@ -216,15 +203,15 @@ def _events(kind: str, rows: _Gathered, clock: _Clock) -> pa.Table:
 
 def _sections(symbols: Mapping[str, Any]) -> Iterator[tuple[str, str, str, dict[str, Any]]]:
     for symbol, data in symbols.items():
-        for scope in ("session", "historical"):
-            for kind, section in data.get(scope, {}).get("data", {}).items():
-                yield symbol, scope, kind, section
+        for part in ("session", "historical"):
+            for kind, section in data.get(part, {}).get("data", {}).items():
+                yield symbol, part, kind, section
 
 
 def _gap_rows(symbols: Mapping[str, Any], clock: _Clock) -> Iterator[dict[str, Any]]:
     held = [
-        (symbol, scope, kind, one)
-        for symbol, scope, kind, section in _sections(symbols)
+        (symbol, part, kind, one)
+        for symbol, part, kind, section in _sections(symbols)
         for one in section.get("gaps", {}).get("ranges", [])
     ]
     ends: dict[str, set[str]] = {}
@@ -235,11 +222,11 @@ def _gap_rows(symbols: Mapping[str, Any], clock: _Clock) -> Iterator[dict[str, A
         texts = list(distinct)
         moments = clock.instants(texts, _daily(kind, texts))
         instants |= {(kind, text): moment for text, moment in zip(texts, moments, strict=True)}
-    for symbol, scope, kind, one in held:
+    for symbol, part, kind, one in held:
         yield {
             "symbol": symbol,
             "interval": kind,
-            "scope": scope,
+            "scope": part,
             "start_time": instants[kind, one["start_time"]],
             "end_time": instants[kind, one["end_time"]],
             "bar_count": one["bar_count"],
@@ -258,12 +245,12 @@ def _moment(text: object) -> dt.datetime | None:
 
 
 def _quality_rows(symbols: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for symbol, scope, kind, section in _sections(symbols):
+    for symbol, part, kind, section in _sections(symbols):
         gaps = section.get("gaps", {})
         total = section.get("total_count", section.get("count"))
         figures = {"quality": section.get("quality"), "generated": section.get("generated"), "total_count": total}
         counts = {name: gaps.get(name) for name in ("gap_count", "missing_bars")}
-        yield {"symbol": symbol, "interval": kind, "scope": scope, **figures, **counts}
+        yield {"symbol": symbol, "interval": kind, "scope": part, **figures, **counts}
 
 
 def _metric_rows(symbols: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The forms an export can take on disk, and the writer of each."""
+"""Where an export is written: the target and format that a path names, and what may be replaced there."""
 
 from __future__ import annotations
 
@@ -6,37 +6,35 @@ import os
 from pathlib import Path
 
 from mismartera.engine.export.document.document import Export
-from mismartera.engine.export.reading.loading import is_export
-from mismartera.schemas.errors import ExportError, NotAnExportError, UnknownNameError
+from mismartera.engine.export.formats.format import Written
+from mismartera.engine.export.formats.json_file import JsonFile, write_by_size
+from mismartera.engine.export.formats.registry import (
+    FILES,
+    FORMATS,
+    checked_format,
+    format_at,
+    format_of,
+    suffix_format,
+)
+from mismartera.engine.export.formats.table_folder import is_export_folder
+from mismartera.engine.files.atomic import REPLACING
+from mismartera.schemas.errors import ExportError, NotAnExportError
 
-from .files import Written, write_file
-from .folders import FILES, FOLDERS, REPLACING, write_folder
 
-FORMATS = ("json", "json.gz", "json.zst", *FOLDERS)
-"""Names of the forms; each is also the suffix of its file or folder."""
+def status_name(session_name: str, *, complete: bool, stamp: str, form: str = "json") -> str:
+    """Return the name of an export file.
 
-
-def format_of(path: Path) -> str:
-    """Return the form a path's suffix names.
-
-    Raises
-    ------
-    UnknownNameError
-        If it names none; the message lists those there are.
+    Parameters
+    ----------
+    session_name : str
+        Spaces become underscores.
+    complete : bool
+    stamp : str
+        ``YYYYMMDD_HHMMSS``, wall clock in the exchange's zone.
+    form : str
+        One of `FORMATS`.
     """
-    form = _suffix_form(path)
-    if form is None:
-        suffix = "".join(path.suffixes[-2:]).removeprefix(".")
-        hint = f"name the file {path.name.split('.')[0] or 'state'}.json, or so"
-        raise UnknownNameError("export format", suffix, FORMATS, hint=hint)
-    return form
-
-
-def checked_format(form: str) -> str:
-    """Return `form` if it is one of `FORMATS`; raises `UnknownNameError`."""
-    if form not in FORMATS:
-        raise UnknownNameError("export format", form, FORMATS)
-    return form
+    return f"system_status_{session_name.replace(' ', '_')}_{'complete' if complete else 'delta'}_{stamp}.{form}"
 
 
 def names_folder(path: str | Path) -> bool:
@@ -45,7 +43,7 @@ def names_folder(path: str | Path) -> bool:
     One whose name ends in a form's suffix is itself an export, or is to become one.
     """
     meant = str(path).endswith("/") or (str(path) != "" and os.path.isdir(path))
-    return meant and _suffix_form(Path(os.path.realpath(path))) is None
+    return meant and suffix_format(Path(os.path.realpath(path))) is None
 
 
 def target_of(path: Path, form: str | None = None) -> Path:
@@ -130,13 +128,17 @@ def write_export(
         require_replaceable(path)
         if auto_compress and path.suffix == ".json":
             require_replaceable(path.with_name(f"{path.name}.gz"))
-    if path.suffix.removeprefix(".") in FOLDERS:
-        return write_folder(path, export, replace=replace)
-    return write_file(path, export.pieces(), replace=replace, auto_compress=auto_compress)
+    if auto_compress and path.suffix == ".json":
+        return write_by_size(path, export, replace=replace)
+    return FORMATS[format_of(path)].write(path, export, replace=replace)
 
 
-def _suffix_form(path: Path) -> str | None:
-    return next((form for form in FORMATS if path.name.endswith(f".{form}")), None)
+def is_export(path: Path) -> bool:
+    """Return whether what is at a path looks like an export by its first bytes, or is empty; O(1) for a file."""
+    if path.is_dir():
+        return is_export_folder(path, FILES)
+    found = format_at(path) if path.is_file() else None
+    return isinstance(found, JsonFile) and found.begins_like_export(path)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

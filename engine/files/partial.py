@@ -1,4 +1,4 @@
-"""Partial files: hidden names that tell who writes them, so that those of killed processes can be told and removed."""
+"""Partial files: hidden names that say which process writes them, so that those of killed processes are removed."""
 
 from __future__ import annotations
 

@@ -111,7 +111,14 @@ class AppliedRows:
             )
         log = fed.log
         accepted = accept(
-            bars, codes, fed.interval, self._session, fed.grid, fed.latest, fed.volumes, lambda: latest_revisions(log)
+            bars,
+            codes,
+            fed.interval,
+            self._session,
+            fed.grid,
+            fed.latest,
+            fed.volumes,
+            lambda codes: latest_revisions(log, codes),
         )
         result = accepted.result
         self.dropped += Dropped(result.outside_session, result.off_grid, result.identical)

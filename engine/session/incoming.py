@@ -96,7 +96,7 @@ def accept(
     grid: BucketGrid | None,
     latest: NDArray[np.int64],
     volumes: NDArray[np.float64],
-    current: Callable[[], Segment],
+    current: Callable[[NDArray[np.int64]], Segment],
 ) -> Accepted:
     """Check a batch of `BAR_SCHEMA` and turn what is new in it into a segment; see `SessionData.append_bars`.
 
@@ -113,8 +113,8 @@ def accept(
     volumes : float64 array, one entry per symbol code
         What the volumes of each symbol's accepted rows add up to. Moved on in place.
     current : callable
-        Returns the current rows. Asked only where a row is not after its symbol's last one, so a feed in order costs
-        what is new, not what is held.
+        Returns the current rows of some symbols, by their codes. Asked only where a row is not after its symbol's
+        last one, so a feed in order costs what is new, not what is held.
     """
     none = np.zeros(0, dtype=np.int64)
     if bars.schema.names != BAR_SCHEMA.names:
@@ -133,7 +133,7 @@ def accept(
         columns = {name: column(batch, name) for name in BAR_SCHEMA.names[1:]}
     late = _late(latest, columns["timestamp"], row_codes)
     if late.any():
-        found = classify(current(), columns, row_codes)
+        found = classify(current(np.unique(row_codes)), columns, row_codes)
         late &= found.keep & (found.revision == 0)
     else:
         found = all_new(len(late))

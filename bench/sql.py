@@ -100,7 +100,7 @@ def _exports() -> list[Row]:
         system.run()
         rows = []
         for form in ("json", "parquet", "arrow"):
-            path = system.export_status(Path(folder) / f"state.{form}")
+            path = system.export_status(Path(folder) / f"state.{form}").path
             files = path.iterdir() if path.is_dir() else [path]
             size = sum(file.stat().st_size for file in files)
             taken = repeat(lambda path=path: open_exports([path]).close(), 3)  # type: ignore[misc]

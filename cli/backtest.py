@@ -137,10 +137,16 @@ def run_command(
     show_run(system)
     if schedule is not None:
         schedule.finish()
-        say(f"{len(schedule.paths)} exports, the first and the last of them complete: {schedule.paths[0].parent}")
+        receipts = schedule.receipts
+        size = sum(receipt.bytes for receipt in receipts)
+        say(
+            f"{len(receipts)} exports, the first and the last of them complete: {receipts[0].path.parent} "
+            f"({size:,} bytes)"
+        )
     if export_path is not None:
-        written = system.export_status(export_path)
-        say(f"complete export at {system.time_manager.get_current_time().isoformat()}: {written}")
+        receipt = system.export_status(export_path)
+        carries = f"{receipt.rows:,} rows, {receipt.bytes:,} bytes"
+        say(f"complete export at {receipt.generated_at}: {receipt.path} ({carries})")
 
 
 def _run(system: SystemManager, until: str | None, analyses: tuple[str, ...]) -> None:
@@ -174,9 +180,9 @@ def _schedule(
 
 def _tell_interrupted(schedule: ExportSchedule, form: str | None) -> None:
     """Say what Ctrl-C left of a chain of exports, and how to check it."""
-    told = f"exports written: {len(schedule.paths)}, without the closing delta and complete export"
-    if schedule.paths:
-        files = f"{shlex.quote(str(schedule.paths[0].parent))}/*.{form or 'json'}"
+    told = f"exports written: {len(schedule.receipts)}, without the closing delta and complete export"
+    if schedule.receipts:
+        files = f"{shlex.quote(str(schedule.receipts[0].path.parent))}/*.{form or 'json'}"
         told += f"; to check them: mismartera export check --chain {files}"
     click.echo(told, err=True)
 

@@ -83,9 +83,9 @@ def demo_command(folder: Path) -> None:
     system = SystemManager(config, catalog)
     run_to_end(system)
     show_run(system)
-    system.export_status(state)
+    receipt = system.export_status(state)
     say()
-    say(f"exported the complete state: {state} ({state.stat().st_size:,} bytes)")
+    say(f"exported the complete state: {state} ({receipt.bytes:,} bytes)")
     say()
     for question, query in _QUESTIONS:
         say(question)

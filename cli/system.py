@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mismartera.engine.system.system_manager import SystemManager
     from mismartera.schemas.config import SessionConfig
 
-_POLL_S = 0.02
+_PAUSE_SEEN_S = 0.5
 
 
 @click.group("system")
@@ -92,8 +92,12 @@ def with_speed(config: SessionConfig, speed: float | None) -> SessionConfig:
 
 def _wait_for_activation(system: SystemManager) -> None:
     """Return once a session is active or the run is over; what ended it early is raised."""
-    while not (system.snapshot.active or system.wait(_POLL_S)):
-        pass
+    snapshot = system.snapshot
+    while not snapshot.active:
+        if system.published.closed:
+            system.wait()
+            return
+        snapshot = system.published.wait(snapshot)
 
 
 @system_group.command("status", short_help="Say what the session is doing.")
@@ -189,11 +193,14 @@ def wait_command(state: ShellState, moment: str | None) -> None:
     """
     system = state.require()
     target_us = None if moment is None else _target_us(system, moment)
-    while target_us is None or system.snapshot.now_us < target_us:
+    snapshot = system.snapshot
+    while target_us is None or snapshot.now_us < target_us:
         if system.state.value == "PAUSED":
             raise StateError(f"the session is PAUSED at {_clock(system)}: its clock stands", hint="system resume first")
-        if system.wait(_POLL_S):
+        if system.wait(0.0 if target_us is not None else _PAUSE_SEEN_S):
             break
+        if target_us is not None:
+            snapshot = system.published.wait(snapshot, _PAUSE_SEEN_S)
     if target_us is not None and system.snapshot.now_us < target_us:
         wanted = system.time_manager.isoformat(target_us)
         raise StateError(f"the session ended at {_clock(system)}, before {wanted}")

@@ -15,8 +15,6 @@ from .shell_state import ShellState, pass_state
 if TYPE_CHECKING:
     from mismartera.engine.system.system_manager import SystemManager
 
-_THREADS = 4
-
 
 @click.command("export-status", short_help="Write the state, or what is new in it, to a file.")
 @click.argument("path", required=False, metavar="[FILE]", type=click.Path(path_type=Path))
@@ -58,27 +56,25 @@ def export_status_command(
     if path is not None and alone:
         raise click.UsageError(f"{alone} is for exports without FILE; the suffix of {path} tells its form")
     _known(system, consumer)
-    written = system.export_status(
+    receipt = system.export_status(
         path, complete=complete, debug=debug, consumer=consumer, form=form, auto_compress=auto_compress
     )
-    told = next(entry for entry in reversed(system.export_log.entries()) if entry["consumer"] == consumer)
-    size = sum(file.stat().st_size for file in (written.iterdir() if written.is_dir() else [written]))
-    say(f"✓ System status exported to: {written}")
-    say(f"File size: {size:,} bytes ({size / 1024:.1f} KB)")
-    say(f"Mode: {told['mode']}")
-    say(f"Symbols: {len(system.export(consumer).session.selection.names)}")
-    say(f"Threads: {_THREADS}")
-    say(f"New rows: {told['rows']:,}")
+    say(f"✓ System status exported to: {receipt.path}")
+    say(f"File size: {receipt.bytes:,} bytes ({receipt.bytes / 1024:.1f} KB)")
+    say(f"Mode: {receipt.mode}")
+    say(f"Symbols: {receipt.symbols}")
+    say(f"Threads: {receipt.threads}")
+    say(f"New rows: {receipt.rows:,}")
 
 
-@click.command("json", short_help="Print the state, or what changed in it.")
-@click.option("--complete", is_flag=True, help="Everything, not what changed since the last call.")
-@click.option("--debug", is_flag=True, help="Add historical data, performance and queue depths.")
+@click.command("json", short_help="Print the state, or what is new in it.")
+@click.option("--complete", is_flag=True, help="Full state, not only what is new since the last call.")
+@click.option("--debug", is_flag=True, help="Add performance and queue depths.")
 @pass_state
 def json_command(state: ShellState, complete: bool, debug: bool) -> None:
-    """Print the state as JSON: by default what is different from the last call, and new rows.
+    """Print the state as JSON: by default a delta, with the rows that are new since the last call.
 
-    Calls with --debug and without are compared with the last of their own kind.
+    The first call prints all rows. The calls go by a consumer of their own, system_json.
 
     \b
     Examples:

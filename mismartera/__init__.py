@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mismartera.engine.data.data_manager import DataManager
     from mismartera.engine.session.session_data import SessionData
     from mismartera.engine.session.symbol_session_data import SymbolSessionData
-    from mismartera.engine.system.system_manager import SystemManager, SystemState, get_system_manager
+    from mismartera.engine.system.current import get_system_manager
+    from mismartera.engine.system.system_manager import SystemManager, SystemState
     from mismartera.engine.threads.analysis_context import AnalysisContext
     from mismartera.engine.time.time_manager import TimeManager
     from mismartera.schemas.config import SessionConfig, load_config, parse_config
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "AnalysisContext": "engine.threads.analysis_context",
     "Catalog": "engine.data.catalog",
-    "DataManager": "engine.data.manager",
+    "DataManager": "engine.data.data_manager",
     "GapInfo": "schemas.gaps",
     "Interval": "schemas.interval",
     "MismarteraError": "schemas.errors",
     "SessionConfig": "schemas.config",
     "SessionData": "engine.session.session_data",
     "SymbolSessionData": "engine.session.symbol_session_data",
-    "SystemManager": "engine.system.manager",
-    "SystemState": "engine.system.manager",
-    "TimeManager": "engine.time.manager",
-    "get_system_manager": "engine.system.manager",
+    "SystemManager": "engine.system.system_manager",
+    "SystemState": "engine.system.system_manager",
+    "TimeManager": "engine.time.time_manager",
+    "get_system_manager": "engine.system.current",
     "load_config": "schemas.config",
     "parse_config": "schemas.config",
 }

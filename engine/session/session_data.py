@@ -10,12 +10,13 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import orjson
 import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from mismartera.engine.export.consumers.cursor import Cursor
-from mismartera.engine.export.document.session_section import session_data_json
+from mismartera.engine.export.consumers.consumers import DEFAULT, Consumers
+from mismartera.engine.export.consumers.filter import ExportFilter
 from mismartera.engine.log.text_cache import TextCache
 from mismartera.engine.log.view import LogView
 from mismartera.engine.state.history import History
@@ -36,6 +37,7 @@ from .fed_interval import padded
 from .given_gaps import checked_gaps, gap_rows
 from .incoming import AppendResult
 from .queue import SessionQueue
+from .signal import Signal
 from .symbol_session_data import SymbolSessionData
 
 Floats = NDArray[np.float64]
@@ -73,6 +75,11 @@ class SessionData:
         Whether bars before the open and after the close belong to the session.
     finds_gaps : bool
         Whether missing bars are searched, which quality follows from.
+
+    Attributes
+    ----------
+    published : Signal
+        What readers wait on for the next snapshot.
 
     Notes
     -----
@@ -112,8 +119,7 @@ class SessionData:
         self.intervals = (self.base, *(interval.text for interval in derived))
         self._codes = {symbol: code for code, symbol in enumerate(self.symbols)}
         self._lock = threading.RLock()
-        self._told: dict[str | None, Cursor] = {}
-        self._told_lock = threading.Lock()
+        self._consumers = Consumers()
         self._state = _State()
         self._history = History(changed=np.zeros(len(self.symbols), dtype=np.int64))
         self._extended, self._finds_gaps = extended_hours, finds_gaps
@@ -127,6 +133,7 @@ class SessionData:
         self._is_settled = True
         self._clear_logs()
         self._snapshot = self._build()
+        self.published = Signal(lambda: self.snapshot, self._differs)
 
     # --- reading -------------------------------------------------------------------------------------------------
 
@@ -142,6 +149,10 @@ class SessionData:
                 if not self._is_settled:
                     self._publish()
         return self._snapshot
+
+    def _differs(self, snapshot: Snapshot) -> bool:
+        """Return whether there is a newer snapshot than this one, without working it out."""
+        return self._snapshot is not snapshot or not self._is_settled
 
     @property
     def queue(self) -> SessionQueue | None:
@@ -253,16 +264,20 @@ class SessionData:
         complete : bool
             Everything, or the rows that are new since the last call, complete or not, for the same `symbol`.
         debug : bool
-            Taken as every section's `to_json` does; this one is the same either way.
+            Accepted as in every section's `to_json`; this one is the same either way.
         symbol : str, optional
             Of one symbol; by default of all.
         """
+        consumer = DEFAULT if symbol is None else repr(symbol)
         if symbol is not None:
             self.code(symbol)
-        with self._told_lock:
-            snapshot = self.snapshot
-            section = session_data_json(snapshot, symbol, self._told.get(symbol), complete=complete)
-            self._told[symbol] = Cursor.of(snapshot)
+            self._consumers.register(consumer, ExportFilter(symbols=frozenset((symbol,))))
+        with self._consumers.delivering(consumer):
+            export = self._consumers.export(
+                consumer, self.snapshot, dict, complete=complete, debug=debug, generated_at=""
+            )
+            section: dict[str, Any] = orjson.loads(b"".join(export.session.pieces()))
+            self._consumers.acknowledge(export)
         return section
 
     # --- writing: the session's life -----------------------------------------------------------------------------
@@ -332,6 +347,8 @@ class SessionData:
             self._frame = None
         self._is_settled = True
         self._snapshot = self._build()
+        if self.published.awaited:
+            self.published.send()
         return self._snapshot
 
     def clear_session_bars(self) -> None:
@@ -452,6 +469,8 @@ class SessionData:
                 self._state.now_us = result.latest_us
                 self._state.steps += 1
             self._is_settled = False
+            if self.published.awaited:
+                self.published.send()
             return result
 
     def set_quality(self, symbol: str, interval: Interval | int | str, quality: float) -> None:

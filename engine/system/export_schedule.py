@@ -9,6 +9,7 @@ from mismartera.engine.export.formats.registry import checked_format
 from mismartera.schemas.errors import ExportError
 from mismartera.schemas.interval import Interval
 
+from .receipt import ExportReceipt
 from .system_manager import SystemManager
 
 
@@ -31,7 +32,7 @@ class ExportSchedule:
 
     Attributes
     ----------
-    paths : list of Path
+    receipts : list of ExportReceipt
         What was written, in the order of the chain.
 
     Raises
@@ -45,8 +46,8 @@ class ExportSchedule:
 
     Notes
     -----
-    Exports are taken on the coordinator's thread, at the very instant: the run waits for them. One that fails ends
-    the run with its error.
+    Exports are stages of the run (`Stages`): they are taken on the coordinator's thread while the clock stands at the
+    very instant, and the run waits for them. One that fails ends the run with its error.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class ExportSchedule:
         self._folder = Path(folder)
         self._consumer = consumer
         self._passed = 0
-        self.paths: list[Path] = []
+        self.receipts: list[ExportReceipt] = []
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -76,6 +77,11 @@ class ExportSchedule:
         system.hooks.activated.append(self._activated)
         system.hooks.stepped.append(self._stepped)
 
+    @property
+    def paths(self) -> list[Path]:
+        """Where the exports are, in the order of the chain."""
+        return [receipt.path for receipt in self.receipts]
+
     def finish(self) -> None:
         """Write the last delta and the final complete export; call it when the run has ended."""
         self._export(complete=False)
@@ -83,7 +89,7 @@ class ExportSchedule:
 
     def _activated(self) -> None:
         self._passed = self._multiples(self._system.snapshot.now_us)
-        if not self.paths:
+        if not self.receipts:
             self._export(complete=True)
 
     def _stepped(self, us: int) -> None:
@@ -95,11 +101,11 @@ class ExportSchedule:
     def _multiples(self, us: int) -> int:
         """Return how often `every` has passed since the session's open; negative before it."""
         session = self._system.snapshot.session
-        assert session is not None, "hooks are told within sessions"
+        assert session is not None, "stages are called within sessions"
         return (us - session.open_us) // self._every_us
 
     def _export(self, *, complete: bool) -> None:
-        path = self._system.export_status(
+        receipt = self._system.export_status(
             complete=complete, consumer=self._consumer, folder=self._folder, form=self._form
         )
-        self.paths.append(path)
+        self.receipts.append(receipt)

@@ -21,13 +21,18 @@ from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import DataError, ExportError
 from mismartera.schemas.interval import Interval
 
-from .json_view import JsonView
+from .receipt import ExportReceipt
 
 STATUS_FOLDER = Path("data/status")
+JSON_CONSUMER = "system_json"
 
 
 class SystemExports(ABC):
     """The part of a `SystemManager` that exports: consumers and their cursors, documents, files.
+
+    Parameters
+    ----------
+    run_id : str
 
     Attributes
     ----------
@@ -35,17 +40,16 @@ class SystemExports(ABC):
     time_manager : TimeManager
     export_log : ExportLog
         What each delivered export cost.
+    run_id : str
+        What the exports of this run are known by.
     """
 
     config: SessionConfig
     time_manager: TimeManager
 
-    def __init__(self) -> None:
-        self._consumers = Consumers()
-        self._views = {
-            False: JsonView("system_json", ExportFilter(sections=frozenset({"session"}))),
-            True: JsonView("system_json_debug"),
-        }
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self._consumers = Consumers(run_id)
         self.export_log = ExportLog()
 
     @property
@@ -78,17 +82,14 @@ class SystemExports(ABC):
         Raises
         ------
         DataError
-            If the name is none, or one that `to_json` goes by.
+            If the name is none, or the one that `to_json` uses.
         UnknownNameError
             If the session has no such symbol, interval or section.
         StateError
             If `name` is registered with another filter.
         """
-        reserved = [view.consumer for view in self._views.values()]
-        if name in reserved:
-            raise DataError(
-                f"consumer name {name!r} is taken by to_json(): expected another than {', '.join(reserved)}"
-            )
+        if name == JSON_CONSUMER:
+            raise DataError(f"consumer name {name!r} is reserved for to_json(): expected another name")
         history = self.config.session_data_config.historical
         self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections, history))
 
@@ -99,6 +100,25 @@ class SystemExports(ABC):
     def reset_export(self, consumer: str = DEFAULT) -> None:
         """Forget what a consumer was sent: its next export is number 1 and carries everything."""
         self._consumers.reset(consumer)
+
+    def save_consumer(self, name: str = DEFAULT) -> dict[str, Any]:
+        """Return what a consumer holds as plain data, to be written down as JSON and given to `load_consumer`.
+
+        Returns
+        -------
+        dict
+            ``run_id``, ``consumer``, ``filter``, ``sequence``, ``last_update``, ``symbols`` and ``cursor``: row counts
+            of every symbol, about 20 bytes per symbol and data type.
+        """
+        return self._consumers.save(name, self.snapshot)
+
+    def load_consumer(self, saved: Mapping[str, Any]) -> None:
+        """Have a consumer go on that another process saved, in the same run taken up again; see `Consumers.load`.
+
+        Take a run up again with its `run_id`, the same configuration and the same rows, up to the instant of the
+        consumer's last export or later.
+        """
+        self._consumers.load(saved, self.snapshot)
 
     def export(self, consumer: str = DEFAULT, *, complete: bool = False, debug: bool = False) -> Export:
         """Return the next export of a consumer; its cursor stays where it is until `acknowledge`.
@@ -130,10 +150,44 @@ class SystemExports(ABC):
             generated_at=self.time_manager.isoformat(snapshot.now_us),
         )
 
-    def acknowledge(self, export: Export) -> None:
-        """Move the consumer's cursor to an export it received, and keep what it cost; see `Consumers.acknowledge`."""
-        self._consumers.acknowledge(export)
-        self.export_log.add(export.timing("python", export.drained))
+    def acknowledge(
+        self,
+        export: Export | ExportReceipt | None = None,
+        *,
+        consumer: str | None = None,
+        run_id: str | None = None,
+        sequence: int | None = None,
+    ) -> None:
+        """Move a consumer's cursor to an export it received, and record what the export cost.
+
+        Parameters
+        ----------
+        export : Export or ExportReceipt, optional
+            As `export` or ``export_status(acknowledge=False)`` returned it.
+        consumer, run_id, sequence : optional
+            The same by number, for who has only the document, such as another process: ``_metadata.consumer``,
+            ``performance_metrics.run_id`` and ``_metadata.sequence``. All three, in place of `export`.
+
+        Raises
+        ------
+        StateError
+            If it is an export of another run, or the consumer acknowledged another one, or was reset, since it was
+            made.
+        DataError
+            If neither an export nor all three of `consumer`, `run_id` and `sequence` are given.
+        """
+        if isinstance(export, ExportReceipt):
+            consumer, run_id, sequence = export.consumer, export.run_id, export.sequence
+        elif export is not None:
+            self._consumers.acknowledge(export)
+            self.export_log.add(export.timing("python", export.drained))
+            return
+        if consumer is None or run_id is None or sequence is None:
+            raise DataError(
+                "expected an export, or consumer, run_id and sequence, "
+                f"got consumer={consumer!r}, run_id={run_id!r}, sequence={sequence!r}"
+            )
+        self.export_log.add(self._consumers.acknowledge_sequence(consumer, run_id, sequence))
 
     def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
         """Return an export as plain data, and acknowledge it.
@@ -161,16 +215,17 @@ class SystemExports(ABC):
         auto_compress: bool = False,
         folder: str | Path | None = None,
         form: str | None = None,
-    ) -> Path:
+        acknowledge: bool = True,
+    ) -> ExportReceipt:
         """Write an export to a file, and acknowledge it once the file is durable.
 
         Parameters
         ----------
         path : str or Path, optional
-            Its suffix tells the form: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which are
-            folders of tables; without one it gets that of `form`. An export there is replaced; a link is followed. By
-            default a new file ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``; for
-            a folder, or a path that ends in a slash, such a file in there.
+            Its suffix gives the format: ``.json``, ``.json.gz``, ``.json.zst``, or ``.arrow`` and ``.parquet``, which
+            are folders of tables; without one it gets that of `form`. An export there is replaced; a link is followed.
+            By default a new file ``<folder>/system_status_<session_name>_<complete|delta>_<YYYYMMDD_HHMMSS>.<form>``;
+            for a folder, or a path that ends in a slash, such a file in there.
         complete, debug, consumer
             See `export`.
         auto_compress : bool
@@ -178,12 +233,15 @@ class SystemExports(ABC):
         folder : str or Path, optional
             Where an export without a path goes; by default ``data/status``.
         form : {"json", "json.gz", "json.zst", "arrow", "parquet"}, optional
-            What it is written as where no suffix tells; by default JSON.
+            Format of an export whose path has no suffix; by default JSON.
+        acknowledge : bool
+            Whether the consumer has received it with that. If not, its cursor stays until `acknowledge` is called,
+            with the receipt, or by the number that the file carries.
 
         Returns
         -------
-        Path
-            The file or folder.
+        ExportReceipt
+            Where it is, what it carries, and what it cost.
 
         Raises
         ------
@@ -208,48 +266,31 @@ class SystemExports(ABC):
             else:
                 compress = auto_compress and not Path(path).suffix
                 written = write_export(Path(path), export, form=form, auto_compress=compress)
-            self._consumers.acknowledge(export)
-        self.export_log.add(export.timing(written.format, written.drained, written.sync_s))
-        return written.path
+            timing = export.timing(written.format, written.drained, written.sync_s)
+            if acknowledge:
+                self._consumers.acknowledge(export)
+                self.export_log.add(timing)
+            else:
+                self._consumers.keep_pending(export, timing)
+        return ExportReceipt.of(export, written, self.run_id)
 
     def to_json(self, complete: bool = False, debug: bool = False) -> dict[str, Any]:
-        """Return the state as plain data: by default what is different from the last call.
+        """Return the state as plain data: by default what is new since the last call.
 
         Parameters
         ----------
         complete : bool
             Everything.
         debug : bool
-            Whether historical data, performance and queue depths are told too.
+            Whether performance and queue depths are included.
 
         Returns
         -------
         dict
-            An export's sections, ``session_config`` and ``_metadata`` included; see `JsonView.document` for what a
-            difference holds. The first call returns everything.
-
-        Notes
-        -----
-        Calls with `debug` and without are apart: each is compared with the last of its own kind, and its rows go by
-        the cursor of its own consumer, ``"system_json_debug"`` or ``"system_json"``.
+            An export, complete or a delta, to the consumer ``"system_json"``. The first delta carries every row.
         """
-        complete, debug = _flag("complete", complete), _flag("debug", debug)
-        view = self._views[debug]
-        with view.lock:
-            self._consumers.register(view.consumer, view.only)
-            snapshot = self.snapshot
-            export = self._consumers.export(
-                view.consumer,
-                snapshot,
-                lambda: self._sections(snapshot, complete=True, debug=debug),
-                complete=complete,
-                debug=debug,
-                generated_at=self.time_manager.isoformat(snapshot.now_us),
-            )
-            document = view.document(export)
-            self._consumers.acknowledge(export)  # not logged: what is logged would be a difference in the next call
-            view.delivered()
-        return document
+        self._consumers.register(JSON_CONSUMER)
+        return self.system_info(complete, debug, consumer=JSON_CONSUMER)
 
     def _stamp(self) -> str:
         return self.time_manager.to_local(self.time_manager.wall_us()).strftime("%Y%m%d_%H%M%S")

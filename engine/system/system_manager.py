@@ -6,32 +6,32 @@ import datetime as dt
 import enum
 import logging
 import threading
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow as pa
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.data_manager import DataManager
-from mismartera.engine.session.history_window import HistoryWindow
 from mismartera.engine.session.session_data import SessionData
+from mismartera.engine.session.signal import Signal
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.threads.analysis_engine import Analysis, AnalysisEngine, OnError
-from mismartera.engine.threads.data_processor import DataProcessor
-from mismartera.engine.threads.data_quality_manager import DataQualityManager
-from mismartera.engine.threads.session_coordinator import Hooks, Parts, SessionCoordinator
-from mismartera.engine.time.calendar import TradingSession
+from mismartera.engine.threads.session_coordinator import SessionCoordinator
+from mismartera.engine.threads.stages import Stages
+from mismartera.engine.threads.worker import EngineThread
 from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig, load_config, parse_config
-from mismartera.schemas.errors import CalendarError, DataError, StateError
+from mismartera.schemas.errors import DataError, StateError
 from mismartera.schemas.interval import Interval
 
+from .current import set_system_manager
 from .exports import SystemExports
-from .marks import mark_streams
+from .run_id import checked_run_id, new_run_id
+from .run_threads import RunThreads
+from .sections import system_section, thread_sections
 from .sql_access import SqlAccess, SystemFacts
 
 _LOG = logging.getLogger(__name__)
@@ -62,11 +62,22 @@ class SystemManager(SystemExports):
         What an exception in an analysis does: stop the run, or be counted.
     text_cache_bytes : int, optional
         Bound on the encoded row text that exports keep; by default none.
+    run_id : str, optional
+        The id of a run that is taken up again: of the same configuration over the same rows. By default a new one.
+
+    Attributes
+    ----------
+    hooks : Stages
+        Stages of your own that the run waits for.
+    published : Signal
+        What readers wait on for the next snapshot, on threads of their own.
 
     Raises
     ------
     ConfigError
         If the configuration is wrong.
+    DataError
+        If `run_id` is empty, longer than 64 characters, or has spaces or characters that cannot be printed.
     CalendarError
         If the window leaves the days the exchange's calendar knows.
 
@@ -92,8 +103,9 @@ class SystemManager(SystemExports):
         *,
         on_error: OnError = "raise",
         text_cache_bytes: int | None = None,
+        run_id: str | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(new_run_id() if run_id is None else checked_run_id(run_id))
         _LOG.info("[SESSION_FLOW] 2.a: SystemManager - Loading configuration")
         self.config = load_config(config) if isinstance(config, str | Path) else parse_config(config)
         _LOG.info("[SESSION_FLOW] 2.a: Complete - Config loaded: %s", self.config.session_name)
@@ -113,19 +125,18 @@ class SystemManager(SystemExports):
             finds_gaps=wanted.quality.enabled,
         )
         self.analysis_engine = AnalysisEngine(on_error)
-        self.hooks = Hooks()
-        self.sql_facts = SystemFacts(self._config_section, self._thread_sections, self.export_log.entries)
+        self.hooks = Stages()
+        self.sql_facts = SystemFacts(
+            lambda: self._config_json, lambda: thread_sections(self._by_section()), self.export_log.entries
+        )
         self._sql = SqlAccess(self.sql_facts)
         self.analysis_engine.sql = self._sql.query
-        self.run_id = uuid.uuid4().hex[:12]
         self._state = SystemState.INITIALIZED
         self._started_at = self.time_manager.isoformat(self.time_manager.now_us)
         self.session_data.publish(self.time_manager.now_us)
-        self._coordinator: SessionCoordinator | None = None
-        self._processor: DataProcessor | None = None
-        self._quality: DataQualityManager | None = None
+        self._threads: RunThreads | None = None
         self._lock = threading.RLock()
-        _remember(self)
+        set_system_manager(self)
 
     # --- life ----------------------------------------------------------------------------------------------------
 
@@ -143,6 +154,11 @@ class SystemManager(SystemExports):
     def snapshot(self) -> Snapshot:
         """The session's state as last published."""
         return self.session_data.snapshot
+
+    @property
+    def published(self) -> Signal:
+        """What readers wait on for the next snapshot; see `Signal.wait`."""
+        return self.session_data.published
 
     def add_analysis(
         self, analysis: Analysis | type, *, every: Interval | int | str | None = None, name: str | None = None
@@ -214,22 +230,11 @@ class SystemManager(SystemExports):
                     "mode is 'live', and this version has no live feed",
                     hint="set mode to 'backtest', or feed a SessionData with append_bars",
                 )
-            sessions = self.time_manager.window_sessions()
-            until_us = None if until is None else self._until(until, sessions)
-            symbols = self.session_data.symbols
-            marks, events = mark_streams(self.data_manager, self.config.session_data_config, symbols)
-            _LOG.info("[SESSION_FLOW] 2.b: SystemManager - Initializing managers")
-            wanted = self.config.session_data_config
-            self._processor = DataProcessor(self.data_manager, wanted, symbols, events)
-            self._quality = DataQualityManager(enabled=wanted.quality.enabled)
-            history = HistoryWindow(self.data_manager, self.time_manager.calendar, wanted, symbols)
-            parts = Parts(
-                self.config, self.time_manager, self.session_data, history,
-                self._processor, self._quality, self.analysis_engine, marks,
+            self._threads = RunThreads.of_backtest(
+                self.config, self.time_manager, self.data_manager, self.session_data,
+                self.analysis_engine, self.hooks, until,
             )  # fmt: skip
-            self._coordinator = SessionCoordinator(parts, sessions, self.hooks, until_us)
-            for thread in (self._processor, self._quality, self.analysis_engine, self._coordinator):
-                thread.start()
+            self._threads.start()
             self._state = SystemState.RUNNING
             _LOG.info("[SESSION_FLOW] 2: Complete - SystemManager.start() finished")
 
@@ -330,89 +335,34 @@ class SystemManager(SystemExports):
 
     def _sections(self, snapshot: Snapshot, *, complete: bool, debug: bool) -> Mapping[str, Any]:
         sections: dict[str, Any] = {
-            "system_manager": self._own_section(debug=debug),
+            "system_manager": system_section(
+                self.config, self.time_manager, self.state.value, self._started_at, debug=debug
+            ),
             "performance_metrics": self._summary(snapshot),
             "time_manager": self.time_manager.to_json(complete, debug, at_us=snapshot.now_us),
-            "threads": self._thread_sections(snapshot, complete=complete, debug=debug),
+            "threads": thread_sections(self._by_section(), snapshot, complete=complete, debug=debug),
         }
-        return sections | ({"session_config": self._config_section()} if complete else {})
+        return sections | ({"session_config": self._config_json} if complete else {})
 
-    def _config_section(self) -> dict[str, Any]:
-        return self._config_json
+    @property
+    def _coordinator(self) -> SessionCoordinator | None:
+        return None if self._threads is None else self._threads.coordinator
 
-    def _thread_sections(
-        self, snapshot: Snapshot | None = None, *, complete: bool = True, debug: bool = False
-    ) -> dict[str, Any]:
-        threads = {
-            "session_coordinator": self._coordinator,
-            "data_processor": self._processor,
-            "data_quality_manager": self._quality,
-            "analysis_engine": self.analysis_engine if self._coordinator is not None else None,
-        }
-        sections = {name: thread.to_json(complete, debug) for name, thread in threads.items() if thread is not None}
-        if snapshot is not None and self._coordinator is not None:  # the run goes on while a snapshot is exported
-            sections["session_coordinator"]["_session_active"] = snapshot.active
-        return sections
-
-    def _own_section(self, *, debug: bool) -> dict[str, Any]:
-        time = self.time_manager
-        window = {"start_date": time.backtest_start_date, "end_date": time.backtest_end_date}
-        section: dict[str, Any] = {
-            "_state": self.state.value,
-            "_mode": self.config.mode.upper(),
-            "_start_time": self._started_at,
-            "timezone": time.get_market_timezone().key,
-            "exchange_group": self.config.exchange_group,
-            "asset_class": self.config.asset_class,
-            "backtest_window": None if time.backtest_start_date is None else window,
-        }
-        if debug:
-            memory_mb = psutil.Process().memory_info().rss / 2**20
-            section["performance"] = {"uptime_seconds": round(time.uptime_s, 3), "memory_usage_mb": round(memory_mb, 1)}
-        return section
-
-    def _until(self, until: str | dt.datetime, sessions: Sequence[TradingSession]) -> int:
-        time = self.time_manager
-        us = time.parse_local(until if isinstance(until, str) else until.isoformat())
-        extended = self.config.session_data_config.extended_hours
-        first, last = sessions[0], sessions[-1]
-        opens = first.day_start_us if extended else first.open_us
-        closes = last.day_stop_us if extended else last.close_us
-        if not opens <= us <= closes:
-            raise CalendarError(
-                f"until {time.isoformat(us)} is not within the run: expected a time from {time.isoformat(opens)} to "
-                f"{time.isoformat(closes)}",
-                hint="leave it out to run to the end, or change the window in backtest_config",
-            )
-        return us
+    def _by_section(self) -> dict[str, EngineThread]:
+        return {} if self._threads is None else self._threads.by_section()
 
     def _close_workers(self) -> None:
-        for worker in (self._processor, self._quality, self.analysis_engine):
-            if worker is not None:
-                worker.close()
+        if self._threads is None:
+            self.analysis_engine.close()
+        else:
+            self._threads.close_workers()
 
     def _close(self) -> None:
         with self._lock:
             self._close_workers()
+            self.published.close()
             if self._state is SystemState.INITIALIZED:
                 self._state = SystemState.STOPPED
             elif self._state in (SystemState.RUNNING, SystemState.PAUSED):
                 failed = self._coordinator is not None and self._coordinator.error is not None
                 self._state = SystemState.FAILED if failed else SystemState.STOPPED
-
-
-_current: SystemManager | None = None
-
-
-def get_system_manager() -> SystemManager:
-    """Return the system this process made last; raises `StateError` if it made none."""
-    if _current is None:
-        raise StateError(
-            "this process has no system yet", hint="make one: SystemManager('session.json', 'data/catalog')"
-        )
-    return _current
-
-
-def _remember(system: SystemManager) -> None:
-    global _current
-    _current = system

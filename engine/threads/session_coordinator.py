@@ -5,12 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mismartera.engine.session.history_window import HistoryWindow
@@ -18,7 +17,7 @@ from mismartera.engine.session.session_data import SessionData
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.state.staging import StagedDay
 from mismartera.engine.time.calendar import TradingSession, local_us
-from mismartera.engine.time.clock import Pacer, Stopwatch
+from mismartera.engine.time.clock import Stopwatch
 from mismartera.engine.time.time_manager import TimeManager
 from mismartera.schemas.config import SessionConfig
 from mismartera.schemas.errors import StateError
@@ -26,7 +25,9 @@ from mismartera.schemas.errors import StateError
 from .analysis_engine import AnalysisEngine
 from .data_processor import DataProcessor
 from .data_quality_manager import DataQualityManager
+from .driver import Driver
 from .run_statistics import RunStatistics
+from .stages import Stages
 from .worker import EngineThread, perform
 
 _LOG = logging.getLogger(__name__)
@@ -48,15 +49,6 @@ class Parts:
     marks: Mapping[str, Mapping[str, str]]
 
 
-@dataclass(slots=True)
-class Hooks:
-    """Who is told, on the coordinator's thread: at activation, after each step with its instant, at a session's end."""
-
-    activated: list[Callable[[], None]] = field(default_factory=list)
-    stepped: list[Callable[[int], None]] = field(default_factory=list)
-    ended: list[Callable[[], None]] = field(default_factory=list)
-
-
 class SessionCoordinator(EngineThread):
     """Runs the sessions of a backtest, one after another.
 
@@ -65,9 +57,9 @@ class SessionCoordinator(EngineThread):
     parts : Parts
     sessions : sequence of TradingSession
         The window.
-    hooks : Hooks
-    until_us : int, optional
-        Where the run stops, UTC microseconds; the state stays as it is at that instant.
+    hooks : Stages
+    driver : Driver
+        What moves the clock. Where it stops within a session, the state stays as it is at that instant.
 
     Attributes
     ----------
@@ -76,17 +68,15 @@ class SessionCoordinator(EngineThread):
         What ended the run before its end.
     """
 
-    def __init__(
-        self, parts: Parts, sessions: Sequence[TradingSession], hooks: Hooks, until_us: int | None = None
-    ) -> None:
+    def __init__(self, parts: Parts, sessions: Sequence[TradingSession], hooks: Stages, driver: Driver) -> None:
         super().__init__("SessionCoordinator")
         self._parts = parts
         self._sessions = list(sessions)
-        self._until_us = until_us
-        self._halt = threading.Event()
-        self._go = threading.Event()
-        self._go.set()
-        self._nudge = threading.Event()
+        self._driver = driver
+        # Set whenever the run is asked for something: looking at it is all that a step pays for.
+        self._wake = threading.Event()
+        self._halted = False
+        self._paused = False
         self._calls_lock = threading.Lock()
         self._closed = False
         self._calls: deque[tuple[Future[None], Callable[[], None]]] = deque()
@@ -96,7 +86,6 @@ class SessionCoordinator(EngineThread):
         self._past: Snapshot | None = None
         backtest = parts.config.backtest_config
         self._prefetch_days = backtest.prefetch_days if backtest else 0
-        self._pacer = Pacer(backtest.speed_multiplier if backtest else 0.0, parts.time.now_us)
         self.statistics = RunStatistics(parts.data.symbols, PHASES)
         self.hooks = hooks
         self.error: BaseException | None = None
@@ -115,11 +104,11 @@ class SessionCoordinator(EngineThread):
         self._watch = self._parts.time.stopwatch()
         try:
             for session in self._sessions:
-                if self._halt.is_set() or not self._run_session(session):
+                if self._halted or not self._run_session(session):
                     break
         except BaseException as error:  # noqa: BLE001 - kept for whoever waits for the run, with its traceback
             # A stop closes the workers, which cancels what the run was waiting for.
-            if not (isinstance(error, CancelledError) and self._halt.is_set()):
+            if not (isinstance(error, CancelledError) and self._halted):
                 self.error = error
                 _LOG.info("[SESSION_FLOW] 3: SessionCoordinator stopped by %s: %s", type(error).__name__, error)
         finally:
@@ -131,13 +120,13 @@ class SessionCoordinator(EngineThread):
                     call.cancel()
             self._wall_s = self._watch.elapsed_s
             self._running = False
+            self._parts.data.published.close()
         _LOG.info("[SESSION_FLOW] 3: Complete - %d sessions in %.3fs", self.statistics.sessions, self._wall_s)
 
     def halt(self) -> None:
         """Ask the run to stop after the step it is in."""
-        self._halt.set()
-        self._go.set()
-        self._nudge.set()
+        self._halted = True
+        self._wake.set()
 
     def join_symbol(self, symbol: str) -> Future[None]:
         """Have a symbol join the session after the step the run is in."""
@@ -146,17 +135,18 @@ class SessionCoordinator(EngineThread):
             if self._closed:
                 future.cancel()
             self._calls.append((future, lambda: self._join(symbol)))
-        self._nudge.set()
+        self._wake.set()
         return future
 
     def pause(self) -> None:
         """Hold the run after the step it is in."""
-        self._go.clear()
+        self._paused = True
+        self._wake.set()
 
     def resume(self) -> None:
         """Let a held run go on."""
-        self._go.set()
-        self._nudge.set()
+        self._paused = False
+        self._wake.set()
 
     def to_json(self, complete: bool = True, debug: bool = False) -> dict[str, Any]:
         """Return the thread's section of an export; debug adds phase times, marks and what waits in the queue.
@@ -175,8 +165,9 @@ class SessionCoordinator(EngineThread):
         """Run one session; return whether the run goes on."""
         parts = self._parts
         starts_us = session.day_start_us if parts.config.session_data_config.extended_hours else session.open_us
-        if self._until_us is not None and self._until_us < starts_us:
-            self._stop_at(self._until_us)
+        until_us = self._driver.until_us
+        if until_us is not None and until_us < starts_us:
+            self._stop_at(until_us)
             return False
         with self._phase("initialization", session):
             # On the session's own date, or an export meanwhile would tell it with a time of the one before.
@@ -195,9 +186,9 @@ class SessionCoordinator(EngineThread):
             parts.time.advance_to(starts_us)
             parts.data.set_session_active(True)
             parts.data.publish(starts_us)
-            self._pacer.rebase(starts_us)
-            for told in self.hooks.activated:
-                told()
+            self._driver.resume(starts_us)
+            for stage in self.hooks.activated:
+                stage()
         with self._phase("streaming", session):
             finished = self._stream()
         with self._phase("end", session):
@@ -206,54 +197,55 @@ class SessionCoordinator(EngineThread):
             self._day, self._past = None, parts.data.snapshot
             self.statistics.add_session(self._past, ended=finished)
             if finished:
-                for told in self.hooks.ended:
-                    told()
+                for stage in self.hooks.ended:
+                    stage()
         return finished
 
     def _stream(self) -> bool:
-        """Step the clock through the day; return whether it reached the day's end."""
-        parts, hooks = self._parts, self.hooks.stepped
-        queue = parts.data.queue
-        assert queue is not None
-        at = 0
-        while at < len(queue.steps):
-            us = queue.steps[at]
-            if self._until_us is not None and us > self._until_us:
-                self._stop_at(self._until_us)
-                return False
-            if self._calls or not self._go.is_set():
-                self._hold()
-                joined = parts.data.queue
-                if joined is not None and joined is not queue:
-                    queue, at = joined, bisect_right(joined.steps, parts.time.now_us)
-                    continue
-            self._pacer.wait(us, self._halt)
-            if self._halt.is_set():
-                return False
-            parts.time.advance_to(us)
-            snapshot = parts.data.consume_queue(us)
-            if not parts.analyses.idle:
-                parts.analyses.step(snapshot)
-            for told in hooks:
-                told(us)
-            at += 1
-        if self._calls:
-            self._hold()
+        """Step the clock as the driver says; return whether it reached the session's end."""
+        parts, stages = self._parts, self.hooks.stepped
+        next_us, wake, asked = self._driver.next_us, self._wake, self._wake.is_set
+        advance, consume = parts.time.advance_to, parts.data.consume_queue
+        analyse = None if parts.analyses.idle else parts.analyses.step
+        last_us = parts.time.now_us - 1  # a trade may be stamped at the very open
+        while not asked() or self._attend():
+            us = next_us(last_us, wake)
+            if us is not None:
+                advance(us)
+                snapshot = consume(us)
+                if analyse is not None:
+                    analyse(snapshot)
+                for stage in stages:
+                    stage(us)
+                last_us = us
+            elif not asked():
+                return not self._stopped_early()
+        return False
+
+    def _stopped_early(self) -> bool:
+        """Where the run stops before the session does, set the clock there, publish, and return True."""
+        until_us = self._driver.until_us
+        if until_us is None or not self._driver.stops_in_session():
+            return False
+        self._stop_at(until_us)
         return True
 
-    def _hold(self) -> None:
-        """Do what was asked for between steps, and wait while the run is paused."""
-        paused = False
-        while self._calls or not (self._go.is_set() or self._halt.is_set()):
+    def _attend(self) -> bool:
+        """Do what was asked for between two steps, and wait while the run is paused; return whether it goes on."""
+        held = False
+        while True:
+            self._wake.clear()
             while self._calls:
-                future, job = self._calls.popleft()
-                perform(future, job)
-            if not self._go.is_set():
-                paused = True
-                self._nudge.wait()
-                self._nudge.clear()
-        if paused:
-            self._pacer.rebase(self._parts.time.now_us)
+                perform(*self._calls.popleft())
+            if self._halted:
+                return False
+            if not self._paused:
+                break
+            held = True
+            self._wake.wait()
+        if held:
+            self._driver.resume(self._parts.time.now_us)
+        return True
 
     def _join(self, symbol: str) -> None:
         """Take one more symbol into the session, and have the days ahead staged with it."""

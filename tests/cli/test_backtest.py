@@ -50,7 +50,8 @@ def test_exports_are_taken_at_market_times_and_replay(
     words = ["--export-every", "90m", "--export-dir", "out", "--format", form, "--consumer", "desk"]
     code, out, err = run(capsys, *words)
     assert (code, err) == (0, "")
-    assert out.splitlines()[-1] == "9 exports, the first and the last of them complete: out"
+    size = sum(file.stat().st_size for file in (folder / "out").rglob("*") if file.is_file())
+    assert out.splitlines()[-1] == f"9 exports, the first and the last of them complete: out ({size:,} bytes)"
     assert {path.name.endswith(f".{form}") for path in (folder / "out").iterdir()} == {True}
     exports = by_sequence(folder / "out")
     told = [export["_metadata"] for export in exports]

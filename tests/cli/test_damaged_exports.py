@@ -169,7 +169,7 @@ def test_nesting_beyond_all_measure_is_told(
 def test_a_folder_whose_metadata_is_damaged_is_told(tmp_path: Path, value: Any) -> None:
     system = make_system(tmp_path, minutes("A", "2024-07-03T09:30-04:00", 3), "2024-07-03")
     system.run()
-    path = system.export_status(tmp_path / "a.parquet")
+    path = system.export_status(tmp_path / "a.parquet").path
     metadata = json.loads((path / "metadata.json").read_bytes())
     for steps in [*((name,) for name in metadata if name != "tables"), ("system_manager", "timezone")]:
         (path / "metadata.json").write_text(json.dumps(damaged(metadata, steps, value)))

@@ -252,18 +252,30 @@ def test_consumers_have_cursors_of_their_own(run):
     assert run("system reset-export nobody")[0] == 1
 
 
-def test_json_tells_what_changed_or_everything(run):
+def test_json_prints_a_delta_or_the_full_state(run):
     run("system start speed=0")
     run("system wait")
     first, again = json.loads(run("system json")[1]), json.loads(run("system json")[1])
     assert first["session_data"]["symbols"]["RIVN"]["session"]["data"]["5m"]["count"] == 78
-    assert set(again) == {"_metadata"}
-    whole = json.loads(run("system json --complete")[1])
+    assert first["session_data"]["symbols"]["RIVN"]["historical"]["data"]["1d"]["count"] == 5
+    assert again["_metadata"]["changed_paths"] == []
+    assert again["session_data"]["symbols"]["RIVN"]["session"]["data"]["5m"]["count"] == 0
+    whole = json.loads(run("system json debug=true complete=true")[1])
     assert whole["session_data"]["symbols"]["RIVN"]["session"]["data"]["5m"]["count"] == 78
-    assert whole["session_data"]["symbols"]["RIVN"]["historical"]["data"] == {}
-    debug = json.loads(run("system json debug=true complete=true")[1])
-    assert debug["session_data"]["symbols"]["RIVN"]["historical"]["data"]["1d"]["count"] == 5
-    assert debug["threads"]["data_processor"]["queue_depth"] == 0
+    assert whole["threads"]["data_processor"]["queue_depth"] == 0
+    assert [check_export(document) for document in (first, again, whole)] == [[], [], []]
+
+
+def test_waiting_ends_where_the_session_is_paused_or_over(run, shell):
+    run("system start speed=600")
+    assert run("system wait 2m")[0] == 0
+    pausing = threading.Timer(0.2, lambda: shell.state.system.pause())
+    pausing.start()
+    code, _, err = run("system wait 15:59")
+    pausing.join()
+    assert (code, err.startswith("error: the session is PAUSED at ")) == (1, True)
+    run("system stop")
+    assert run("system wait 15:59")[2].startswith("error: the session ended at ")
 
 
 def test_a_session_streams_while_lines_are_run(run, shell):

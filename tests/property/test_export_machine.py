@@ -282,7 +282,7 @@ class ExportMachine(RuleBasedStateMachine):
         else:
             self.files += 1
             path = self.root / "out" / f"{self.files}.{way}"
-            assert self.system.export_status(path, complete=complete, consumer=name) == path
+            assert self.system.export_status(path, complete=complete, consumer=name).path == path
             document = load_export(path)
         self.receive(name, document, whole, self.session())
         again = self.system.export(name)

@@ -9,12 +9,14 @@ from typing import Any
 
 from mismartera.engine.export.document.document import VERSION, Export
 from mismartera.engine.export.document.session_section import SessionSection
+from mismartera.engine.export.writing.timings import ExportTiming
 from mismartera.engine.state.snapshot import Snapshot
 from mismartera.engine.time.clock import Stopwatch
 from mismartera.schemas.errors import DataError, StateError, UnknownNameError
 
 from .cursor import Cursor, lag_rows
 from .filter import EVERYTHING, ExportFilter
+from .saved import SavedConsumer
 
 DEFAULT = "default"
 
@@ -27,6 +29,18 @@ class _Consumer:
     sequence: int = 0
     last_update: str | None = None
     cursor: Cursor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """The exports made since the last acknowledged one; all have the same number.
+
+    The cursor is that of the first, so that no row is left out whichever was received; all else is the latest's.
+    """
+
+    cursor: Cursor
+    generated_at: str
+    timing: ExportTiming
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +70,22 @@ class ConsumerInfo:
 class Consumers:
     """Cursors by consumer name. ``"default"`` is always there; others are registered first.
 
+    Parameters
+    ----------
+    run_id : str
+        The run whose exports they receive.
+
     Notes
     -----
-    Thread-safe. Making an export moves nothing; `acknowledge` moves the consumer's cursor, after delivery. A consumer
-    costs its integers: an array of row offsets per data type, shared with the snapshot they came from.
+    Thread-safe. Making an export moves nothing; `acknowledge` and `acknowledge_sequence` move the consumer's cursor,
+    after delivery. A consumer costs its integers, and those of one export that is not acknowledged yet: an array of
+    row offsets per data type, shared with the snapshot they came from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, run_id: str = "") -> None:
+        self._run_id = run_id
         self._consumers = {DEFAULT: _Consumer()}
+        self._pending: dict[str, _Pending] = {}
         self._lock = threading.Lock()
         self._deliveries: dict[str, threading.RLock] = {}
 
@@ -95,7 +117,40 @@ class Consumers:
     def reset(self, name: str) -> None:
         """Forget what a consumer was sent: its next export is number 1 and carries everything."""
         with self._lock:
-            self._consumers[name] = _Consumer(self._get(name).only)
+            self._move(name, _Consumer(self._get(name).only))
+
+    def save(self, name: str, snapshot: Snapshot) -> dict[str, Any]:
+        """Return what a consumer holds as plain data that JSON can carry; `load` takes it, in another process too."""
+        with self._lock:
+            state = self._get(name)
+        saved = SavedConsumer(
+            self._run_id, name, state.only, state.sequence, state.last_update, snapshot.symbols, state.cursor
+        )
+        return saved.to_json()
+
+    def load(self, saved: Mapping[str, Any], snapshot: Snapshot) -> None:
+        """Have a saved consumer go on where it was: its next delta carries what is new since its last export.
+
+        Raises
+        ------
+        DataError
+            If `saved` is not what `save` returns.
+        StateError
+            If it is of another run or other symbols, the run has not reached what the consumer holds, or a consumer of
+            that name has another filter or has received exports of this process.
+        """
+        held = SavedConsumer.from_json(saved)
+        held.require_fit(self._run_id, snapshot)
+        self.register(held.consumer, held.only)
+        with self._lock:
+            present = self._get(held.consumer)
+            if present.sequence:
+                raise StateError(
+                    f"consumer {held.consumer!r} cannot be loaded: expected one that has received nothing yet, got "
+                    f"one that has received {present.sequence} exports",
+                    hint=f"reset_export({held.consumer!r}) forgets what it was sent",
+                )
+            self._move(held.consumer, _Consumer(held.only, held.sequence, held.last_update, held.cursor))
 
     def infos(self, snapshot: Snapshot) -> list[ConsumerInfo]:
         """Return where every consumer stands against `snapshot`, by name."""
@@ -147,7 +202,7 @@ class Consumers:
         session = SessionSection(snapshot, None if complete else state.cursor, complete=complete, only=state.only)
         metadata: dict[str, Any] = {"generated_at": generated_at, "consumer": consumer, "debug": debug}
         metadata |= _metadata(state, snapshot, session, complete=complete)
-        return Export(
+        export = Export(
             consumer,
             state.sequence + 1,
             complete,
@@ -159,6 +214,16 @@ class Consumers:
             Cursor.of(snapshot),
             watch.elapsed_s,
         )
+        self.keep_pending(export, export.timing("python", export.drained))
+        return export
+
+    def keep_pending(self, export: Export, timing: ExportTiming) -> None:
+        """Have an export wait for `acknowledge_sequence`, which returns `timing`; nothing where it came too late."""
+        with self._lock:
+            if self._consumers.get(export.consumer) is export.base:
+                earlier = self._pending.get(export.consumer)
+                cursor = export.cursor if earlier is None else earlier.cursor
+                self._pending[export.consumer] = _Pending(cursor, export.generated_at, timing)
 
     def acknowledge(self, export: Export) -> None:
         """Move the consumer's cursor to an export that was delivered.
@@ -180,9 +245,49 @@ class Consumers:
                     f"{state.sequence} by now",
                     hint="one consumer takes one export at a time; give each reader a name of its own",
                 )
-            self._consumers[export.consumer] = _Consumer(
-                state.only, export.sequence, export.generated_at, export.cursor
-            )
+            self._move(export.consumer, _Consumer(state.only, export.sequence, export.generated_at, export.cursor))
+
+    def acknowledge_sequence(self, consumer: str, run_id: str, sequence: int) -> ExportTiming:
+        """Move a consumer's cursor to an export that was delivered, known by its number alone; return what it cost.
+
+        Parameters
+        ----------
+        consumer : str
+        run_id : str
+            ``performance_metrics.run_id`` of the export.
+        sequence : int
+            ``_metadata.sequence`` of the export.
+
+        Raises
+        ------
+        StateError
+            If it is an export of another run, or not the one that the consumer is to receive next, or none was made.
+
+        Notes
+        -----
+        Where several exports of that number were made, the cursor moves to the first of them: a consumer that
+        received a later one is sent some rows twice, which changes nothing for it, and none is left out.
+        """
+        with self._lock:
+            state, pending = self._get(consumer), self._pending.get(consumer)
+            due = state.sequence + 1
+            if run_id == self._run_id and pending is not None and sequence == due and not isinstance(sequence, bool):
+                self._move(consumer, _Consumer(state.only, due, pending.generated_at, pending.cursor))
+                return pending.timing
+        expected, got = f"number {due}", f"number {sequence!r}"
+        if run_id != self._run_id:
+            expected, got = f"an export of run {self._run_id!r}", f"one of run {run_id!r}"
+        elif pending is None:
+            expected = f"a new export to be made first, since the last acknowledged one is number {state.sequence}"
+        raise StateError(
+            f"export {sequence!r} of consumer {consumer!r} cannot be acknowledged: expected {expected}, got {got}",
+            hint="if it is unknown what the consumer holds, send it a complete export",
+        )
+
+    def _move(self, name: str, state: _Consumer) -> None:
+        """Put a consumer where it stands now; no export made before can be acknowledged by number any more."""
+        self._consumers[name] = state
+        self._pending.pop(name, None)
 
     def _get(self, name: str) -> _Consumer:
         if not isinstance(name, str) or name not in self._consumers:

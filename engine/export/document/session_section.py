@@ -146,13 +146,3 @@ class SessionSection:
             b'"volume":%d,"high":%b,"low":%b,"vwap":%b' % row
             for row in zip(metrics.volume[codes].tolist(), *prices, strict=True)
         ]
-
-
-def session_data_json(
-    snapshot: Snapshot, symbol: str | None = None, since: Cursor | None = None, *, complete: bool = True
-) -> dict[str, Any]:
-    """Return the ``session_data`` section, of all symbols or of one, as plain data; see `SessionSection`."""
-    only = EVERYTHING if symbol is None else ExportFilter(symbols=frozenset((symbol,)))
-    planned = SessionSection(snapshot, None if complete else since, complete=complete, only=only)
-    section: dict[str, Any] = orjson.loads(b"".join(planned.pieces()))
-    return section

@@ -53,7 +53,7 @@ def test_every_form_loads_as_the_same_document(
 
 @pytest.mark.parametrize("form", FOLDERS)
 def test_a_folder_holds_tables_other_tools_read(system: SystemManager, tmp_path: Path, form: str) -> None:
-    path = system.export_status(tmp_path / f"a.{form}")
+    path = system.export_status(tmp_path / f"a.{form}").path
     suffix = TABLES[form].suffix
     assert {file.name for file in path.iterdir()} == {"metadata.json", *(f"{name}{suffix}" for name in EXPORT_TABLES)}
     bars = pl.read_parquet(path / "session_bars.parquet") if form == "parquet" else pl.read_ipc_stream(
@@ -76,7 +76,7 @@ def test_a_folder_is_replaced_by_name_and_never_without(
     for _ in range(2):
         system.export_status(f"same.{form}")
     assert read_metadata(tmp_path / f"same.{form}")["sequence"] == 2
-    names = [system.export_status(form=form, folder="out").name for _ in range(3)]
+    names = [system.export_status(form=form, folder="out").path.name for _ in range(3)]
     stem = "system_status_Small_run_complete_20240703_093000"
     assert names == [f"{stem}.{form}", f"{stem}_2.{form}", f"{stem}_3.{form}"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(names)
@@ -165,7 +165,7 @@ def test_an_unknown_suffix_is_told_with_those_there_are(system: SystemManager, t
 
 
 def test_no_suffix_means_json(system: SystemManager, tmp_path: Path) -> None:
-    assert system.export_status(tmp_path / "state") == tmp_path / "state.json"
+    assert system.export_status(tmp_path / "state").path == tmp_path / "state.json"
 
 
 def test_unknown_forms_and_consumers_are_told(system: SystemManager, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_unknown_forms_and_consumers_are_told(system: SystemManager, tmp_path: P
 
 def test_damaged_folders_are_told(system: SystemManager, tmp_path: Path) -> None:
     def damaged(name: str) -> Path:
-        return system.export_status(tmp_path / name)
+        return system.export_status(tmp_path / name).path
 
     (damaged("a.parquet") / "gaps.parquet").unlink()
     arrow = damaged("b.arrow") / "session_bars.arrows"

@@ -173,7 +173,7 @@ def test_figures_set_by_hand_or_of_a_part_are_not_compared(tmp_path: Path) -> No
     system.register_consumer("past", sections=["historical"])
     for consumer in ("default", "derived", "past"):
         for form in ("json", "parquet"):
-            path = system.export_status(tmp_path / f"{consumer}.{form}", consumer=consumer)
+            path = system.export_status(tmp_path / f"{consumer}.{form}", consumer=consumer).path
             assert load(path).problems() == [], path
 
 

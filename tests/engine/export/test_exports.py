@@ -195,7 +195,7 @@ def test_what_is_neither_true_nor_false_is_refused(system: SystemManager, value:
 
 
 def test_names_that_are_taken_or_none_are_refused(system: SystemManager) -> None:
-    with pytest.raises(DataError, match="'system_json' is taken by to_json"):
+    with pytest.raises(DataError, match="'system_json' is reserved for to_json"):
         system.register_consumer("system_json")
     with pytest.raises(UnknownNameError, match="consumer '\\[\\]' does not exist"):
         system.export([])  # type: ignore[arg-type]
@@ -298,7 +298,7 @@ def test_a_status_name() -> None:
 @pytest.mark.parametrize("suffix", ["json", "json.gz", "json.zst"])
 def test_a_file_holds_the_document(system: SystemManager, tmp_path: Path, suffix: str) -> None:
     system.run()
-    path = system.export_status(tmp_path / "deep" / f"a.{suffix}")
+    path = system.export_status(tmp_path / "deep" / f"a.{suffix}").path
     raw = path.read_bytes()
     if suffix.endswith("gz"):
         raw = gzip.decompress(raw)

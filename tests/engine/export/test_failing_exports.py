@@ -53,7 +53,7 @@ def test_whichever_sync_fails_nothing_is_left(
     while True:
         with syncing_fails_after(failed, monkeypatch):
             try:
-                written = system.export_status(**where, complete=False, form=form)
+                written = system.export_status(**where, complete=False, form=form).path
                 break
             except ExportError:
                 failed += 1

@@ -36,8 +36,8 @@ def names(folder: Path | str = ".") -> list[str]:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_form_gives_a_path_without_suffix_its_own(system: SystemManager, form: str) -> None:
-    assert system.export_status("state", form=form) == Path(f"state.{form}")
-    assert system.export_status(f"named.{form}", form=form) == Path(f"named.{form}")
+    assert system.export_status("state", form=form).path == Path(f"state.{form}")
+    assert system.export_status(f"named.{form}", form=form).path == Path(f"named.{form}")
     assert load_export(f"state.{form}")["_metadata"]["sequence"] == 1
 
 
@@ -59,8 +59,8 @@ def test_options_that_contradict_the_path_are_told(system: SystemManager) -> Non
 
 def test_auto_compress_is_for_names_without_suffix(system: SystemManager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mismartera.engine.export.formats.json_file._COMPRESS_ABOVE", 100)
-    assert system.export_status("a", auto_compress=True) == Path("a.json.gz")
-    assert system.export_status("a.json", auto_compress=True) == Path("a.json")
+    assert system.export_status("a", auto_compress=True).path == Path("a.json.gz")
+    assert system.export_status("a.json", auto_compress=True).path == Path("a.json")
     Path("b.json.gz").write_text("precious")
     with pytest.raises(ExportError, match=r"b\.json\.gz: what is there is not an export"):
         system.export_status("b", auto_compress=True)
@@ -71,7 +71,7 @@ def test_auto_compress_is_for_names_without_suffix(system: SystemManager, monkey
 def test_into_a_folder_goes_a_new_file_of_the_usual_name(system: SystemManager, target: str) -> None:
     Path("there").mkdir()
     Path("link").symlink_to("there")
-    written = [system.export_status(target, form=form) for form in (None, "parquet", None)]
+    written = [system.export_status(target, form=form).path for form in (None, "parquet", None)]
     assert {path.parent for path in written} == {Path(target)}
     assert len({path.name for path in written}) == 3
     assert all(path.name.startswith(USUAL) for path in written)
@@ -80,7 +80,7 @@ def test_into_a_folder_goes_a_new_file_of_the_usual_name(system: SystemManager, 
 
 def test_an_export_folder_with_a_slash_behind_it_is_replaced(system: SystemManager) -> None:
     for number in (1, 2):
-        assert system.export_status("a.parquet/") == Path("a.parquet")
+        assert system.export_status("a.parquet/").path == Path("a.parquet")
         assert read_metadata("a.parquet")["sequence"] == number
 
 
@@ -94,7 +94,7 @@ def test_links_are_followed(system: SystemManager, form: str) -> None:
         (f"new.{form}", f"deep/b.{form}"),
     ):
         Path(link).symlink_to(target)
-        written = system.export_status(link)
+        written = system.export_status(link).path
         assert Path(link).is_symlink()
         assert written == Path(target).resolve()
         assert read_metadata(target)["sequence"] == system.export().sequence - 1
@@ -114,7 +114,7 @@ def test_links_that_lead_elsewhere_are_told(system: SystemManager) -> None:
 
 @pytest.mark.parametrize("form", FOLDERS)
 def test_a_folder_with_a_file_of_somebody_else_is_not_replaced(system: SystemManager, form: str) -> None:
-    path = system.export_status(f"a.{form}")
+    path = system.export_status(f"a.{form}").path
     mine = path / f"my_notes{FORMATS[form].suffix}"
     mine.write_text("x")
     with pytest.raises(ExportError, match=rf"what is there is not an export \(it holds {mine.name}\)"):
@@ -149,7 +149,7 @@ def test_threads_that_replace_one_path_do_not_disturb_each_other(system: SystemM
 def test_a_folder_that_another_process_writes_is_told_as_that(
     system: SystemManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = system.export_status("a.parquet")
+    path = system.export_status("a.parquet").path
     rename = os.rename
 
     def other_is_first(source: Path, target: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_folder_that_another_process_writes_is_told_as_that(
 def test_what_is_replaced_while_it_is_looked_at_is_told_as_that(
     system: SystemManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = system.export_status("a.parquet")
+    path = system.export_status("a.parquet").path
 
     def moved_meanwhile(_: Path) -> bool:
         path.rename("b.parquet")
@@ -185,7 +185,7 @@ def test_what_is_replaced_while_it_is_looked_at_is_told_as_that(
 def test_exports_have_the_rights_the_umask_leaves(system: SystemManager, form: str, mask: int) -> None:
     before = os.umask(mask)
     try:
-        path = system.export_status(f"a.{form}")
+        path = system.export_status(f"a.{form}").path
     finally:
         os.umask(before)
     rights = {file: stat.S_IMODE(file.stat().st_mode) for file in (path, *(path.iterdir() if path.is_dir() else ()))}

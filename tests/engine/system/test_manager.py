@@ -146,7 +146,7 @@ def test_a_stop_before_the_first_day_is_staged_is_a_stop_and_no_failure(system: 
     def load_late(history: Any) -> None:
         load(history)
         reached.set()
-        wait_for(lambda: system._processor is not None and system._processor.submit(lambda: None).cancelled())
+        wait_for(lambda: system._threads is not None and system._threads.processor.submit(lambda: None).cancelled())
 
     system.session_data.load_history = load_late  # type: ignore[method-assign]
     system.start()
@@ -314,13 +314,13 @@ def test_a_status_file_has_its_name_and_is_never_overwritten(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(system.time_manager, "wall_us", lambda: 1_720_013_400_000_000)
     system.run()
-    paths = [system.export_status(), system.export_status(), system.export_status(complete=False)]
-    assert [str(path) for path in paths] == [
+    receipts = [system.export_status(), system.export_status(), system.export_status(complete=False)]
+    assert [str(receipt.path) for receipt in receipts] == [
         "data/status/system_status_Small_run_complete_20240703_093000.json",
         "data/status/system_status_Small_run_complete_20240703_093000_2.json",
         "data/status/system_status_Small_run_delta_20240703_093000.json",
     ]
-    assert all(path.exists() for path in paths)
+    assert all(receipt.path.exists() for receipt in receipts)
 
 
 def test_acknowledging_out_of_order_is_refused(system: SystemManager) -> None:

@@ -89,7 +89,7 @@ def json_command(state: ShellState, complete: bool, debug: bool) -> None:
 @click.argument("name")
 @click.option("--symbols", metavar="A,B", help="Symbols its exports hold; by default all.")
 @click.option("--intervals", metavar="1m,5m", help="Intervals, ticks and quotes they hold; by default all.")
-@click.option("--sections", metavar="session,historical", help="Whose rows they hold; by default both.")
+@click.option("--parts", metavar="session,historical", help="Parts to include; by default both.")
 @pass_state
 def register_command(state: ShellState, /, name: str, **only: str | None) -> None:
     """Add NAME as a consumer of exports, with a cursor of its own. The same line again changes nothing.
@@ -97,7 +97,7 @@ def register_command(state: ShellState, /, name: str, **only: str | None) -> Non
     \b
     Examples:
       system register dashboard
-      system register watcher symbols=AAPL,RIVN intervals=5m sections=session
+      system register watcher symbols=AAPL,RIVN intervals=5m parts=session
     """
     system = state.require()
     parts: dict[str, Any] = {part: None if text is None else _listed(text) for part, text in only.items()}

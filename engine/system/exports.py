@@ -67,7 +67,7 @@ class SystemExports(ABC):
         *,
         symbols: Sequence[str] | None = None,
         intervals: Sequence[Interval | int | str] | None = None,
-        sections: Sequence[str] | None = None,
+        parts: Sequence[str] | None = None,
     ) -> None:
         """Add a consumer of exports, which has been sent nothing yet. The same call again changes nothing.
 
@@ -76,7 +76,7 @@ class SystemExports(ABC):
         name : str
         symbols, intervals : sequence, optional
             What its exports hold; by default everything. Intervals may name ``"ticks"`` and ``"quotes"``.
-        sections : sequence of {"session", "historical"}, optional
+        parts : sequence of {"session", "historical"}, optional
             Whose rows they hold; by default both.
 
         Raises
@@ -91,7 +91,7 @@ class SystemExports(ABC):
         if name == JSON_CONSUMER:
             raise DataError(f"consumer name {name!r} is reserved for to_json(): expected another name")
         history = self.config.session_data_config.historical
-        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, sections, history))
+        self._consumers.register(name, ExportFilter.of(self.snapshot, symbols, intervals, parts, history))
 
     def list_consumers(self) -> list[ConsumerInfo]:
         """Return every consumer, by name, with its sequence and how far it lags in rows and seconds."""

@@ -236,10 +236,10 @@ def test_consumers_have_cursors_of_their_own(run):
         "",
         "error: consumer 'panel' does not exist (available: default)\nhint: system register panel adds it\n",
     )
-    assert run("system register panel symbols=RIVN intervals=5m,15m sections=session")[0] == 0
+    assert run("system register panel symbols=RIVN intervals=5m,15m parts=session")[0] == 0
     assert run("system register panel symbols=AAPL")[2].startswith("error: consumer 'panel' is registered")
     assert "symbol 'TSLA' does not exist" in run("system register other symbols=TSLA")[2]
-    for part in ("symbols", "intervals", "sections"):
+    for part in ("symbols", "intervals", "parts"):
         told = f"error: {part}: expected one or more, it was an empty list; leave {part} out for all there are\n"
         assert [run(f"system register other {part}={text}") for text in ("", ",")] == [(1, "", told)] * 2
     _, out, _ = run("system export-status panel.json --delta --consumer panel")

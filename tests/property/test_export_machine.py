@@ -159,7 +159,7 @@ class ExportMachine(RuleBasedStateMachine):
         wanted = {
             "symbols": data.draw(some_of(self.system.snapshot.symbols)),
             "intervals": data.draw(some_of(kinds)),
-            "sections": data.draw(some_of(["session", "historical"])),
+            "parts": data.draw(some_of(["session", "historical"])),
         }
         name = f"consumer {len(self.held)}"
         self.system.register_consumer(name, **wanted)

@@ -88,7 +88,7 @@ class Cursor:
 
 def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> int:
     """Return how many session rows of a consumer's part `snapshot` shows beyond its cursor."""
-    if not only.passes_section("session"):
+    if not only.passes_part("session"):
         return 0
     codes = select(snapshot.symbols, only.symbols).codes
     held = None if since is None or since.epoch != snapshot.epoch else since.rows

@@ -18,7 +18,7 @@ from mismartera.schemas.interval import Interval
 
 Ints = NDArray[np.int64]
 
-SECTIONS = ("session", "historical")
+PARTS = ("session", "historical")
 EVENTS = ("ticks", "quotes")
 
 
@@ -31,13 +31,13 @@ class ExportFilter:
     symbols : frozenset of str or None
     intervals : frozenset of str or None
         Texts of bar intervals, ``"ticks"``, ``"quotes"``.
-    sections : frozenset of str or None
+    parts : frozenset of str or None
         Of ``"session"`` and ``"historical"``. Session metrics are sent in any case.
     """
 
     symbols: frozenset[str] | None = None
     intervals: frozenset[str] | None = None
-    sections: frozenset[str] | None = None
+    parts: frozenset[str] | None = None
 
     @classmethod
     def of(
@@ -45,7 +45,7 @@ class ExportFilter:
         snapshot: Snapshot,
         symbols: Iterable[str] | None = None,
         intervals: Iterable[Interval | int | str] | None = None,
-        sections: Iterable[str] | None = None,
+        parts: Iterable[str] | None = None,
         history: HistoricalConfig | None = None,
     ) -> ExportFilter:
         """Return a filter for what `snapshot` holds, and for the intervals of `history`, which sessions bring.
@@ -55,29 +55,29 @@ class ExportFilter:
         DataError
             If something given is no list, or an empty one.
         UnknownNameError
-            If there is no such symbol, interval or section; the message lists those there are.
+            If there is no such symbol, interval or part; the message lists those there are.
         """
         kinds = [item if item in EVENTS else Interval(item).text for item in _given("intervals", intervals)]
         coming = [entry.interval.text for entry in history.data] if history and history.enabled else ()
         there = {*snapshot.logs, *snapshot.history.intervals, *EVENTS, *coming}
-        names, parts = _given("symbols", symbols), _given("sections", sections)
+        names, chosen = _given("symbols", symbols), _given("parts", parts)
         for what, wanted, available in (
             ("symbol", names, snapshot.symbols),
             ("interval", kinds, there),
-            ("section", parts, SECTIONS),
+            ("part", chosen, PARTS),
         ):
             for name in wanted:
                 if name not in available:
                     raise UnknownNameError(what, str(name), sorted(available))
-        return cls(*(frozenset(chosen) or None for chosen in (names, kinds, parts)))
+        return cls(*(frozenset(given) or None for given in (names, kinds, chosen)))
 
     def passes_kind(self, kind: str) -> bool:
         """Return whether an interval, ticks or quotes pass."""
         return self.intervals is None or kind in self.intervals
 
-    def passes_section(self, section: str) -> bool:
+    def passes_part(self, part: str) -> bool:
         """Return whether ``"session"`` or ``"historical"`` passes."""
-        return self.sections is None or section in self.sections
+        return self.parts is None or part in self.parts
 
 
 EVERYTHING = ExportFilter()

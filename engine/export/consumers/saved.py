@@ -14,7 +14,7 @@ from .cursor import Cursor, Ints
 from .filter import ExportFilter
 
 FIELDS = ("run_id", "consumer", "filter", "sequence", "last_update", "symbols", "cursor")
-_FILTERED = ("symbols", "intervals", "sections")
+_FILTERED = ("symbols", "intervals", "parts")
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,9 @@ class HistorySection:
         self._snapshot = snapshot
         self._history = snapshot.history
         self._codes: list[int] = codes.tolist()
-        shown = self._history.intervals.items() if only.passes_section("historical") else ()
+        shown = self._history.intervals.items() if only.passes_part("historical") else ()
         self._intervals = {text: interval for text, interval in shown if only.passes_kind(text)}
-        self._indicators = self._history.indicators if only.passes_section("historical") else {}
+        self._indicators = self._history.indicators if only.passes_part("historical") else {}
         if since is None or not len(self._history.changed):
             self._new = [since is None] * len(codes)
         else:

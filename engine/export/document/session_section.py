@@ -66,7 +66,7 @@ class SessionSection:
         self.reset = since is not None and since.epoch != snapshot.epoch
         held = None if since is None or self.reset else since
         codes = self.selection.codes
-        kinds = snapshot.logs if only.passes_section("session") else ()
+        kinds = snapshot.logs if only.passes_part("session") else ()
         bars = RowTexts(snapshot, BAR_COLUMNS)
         self._kinds = [
             KindSection(

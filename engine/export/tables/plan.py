@@ -57,9 +57,9 @@ class TablePlan:
         """Return the plan of an export's session section. Cost: O(symbols)."""
         snapshot, only, since = section.snapshot, section.only, section.since
         codes = section.selection.codes
-        shows = only.passes_section("historical")
+        shows = only.passes_part("historical")
         history = snapshot.history.intervals if shows else {}
-        kinds = snapshot.logs if only.passes_section("session") else ()
+        kinds = snapshot.logs if only.passes_part("session") else ()
         return cls(
             snapshot,
             None if section.reset else since,

@@ -170,7 +170,7 @@ def test_figures_set_by_hand_or_of_a_part_are_not_compared(tmp_path: Path) -> No
     gap = GapInfo("A", dt.datetime(2024, 7, 3, 9, 40), dt.datetime(2024, 7, 3, 9, 44), 5)
     system.session_data.set_gaps("A", "1m", [gap])
     system.register_consumer("derived", intervals=["5m"])
-    system.register_consumer("past", sections=["historical"])
+    system.register_consumer("past", parts=["historical"])
     for consumer in ("default", "derived", "past"):
         for form in ("json", "parquet"):
             path = system.export_status(tmp_path / f"{consumer}.{form}", consumer=consumer).path

@@ -38,8 +38,8 @@ FILTERS: list[dict[str, Any]] = [
     {"symbols": SYMBOLS[-4:], "intervals": ["5m", "30m"]},
     {"symbols": SYMBOLS[10:30], "intervals": ["15m"]},
     {"intervals": ["30m"]},
-    {"symbols": SYMBOLS[7:9], "sections": ["session"]},
-    {"sections": ["historical"]},
+    {"symbols": SYMBOLS[7:9], "parts": ["session"]},
+    {"parts": ["historical"]},
     {"symbols": SYMBOLS[20:22]},
 ]
 AT_ONCE, EACH = 20, 4  # exports of a thread in ten steps: at most, at least

@@ -99,7 +99,7 @@ def test_an_export_from_before_a_reset_cannot_be_acknowledged(system: SystemMana
 
 def test_the_lag_counts_what_a_consumer_is_sent(system: SystemManager) -> None:
     system.register_consumer("five", intervals=["5m"])
-    system.register_consumer("past", sections=["historical"])
+    system.register_consumer("past", parts=["historical"])
     assert {info.name: info.lag_rows for info in system.list_consumers()} == {"default": 252, "five": 42, "past": 0}
     system.acknowledge(system.export("five"))
     assert {info.name: info.lag_rows for info in system.list_consumers()} == {"default": 252, "five": 0, "past": 0}

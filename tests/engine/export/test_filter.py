@@ -24,9 +24,9 @@ def system(tmp_path: Path) -> SystemManager:
 
 
 def test_names_may_come_from_a_generator(system: SystemManager) -> None:
-    system.register_consumer("g", symbols=(name for name in ["A"]), sections=iter(["session"]))  # type: ignore[arg-type]
+    system.register_consumer("g", symbols=(name for name in ["A"]), parts=iter(["session"]))  # type: ignore[arg-type]
     assert system.system_info(consumer="g")["session_data"]["_active_symbols"] == ["A"]
-    system.register_consumer("g", symbols=["A"], sections=["session"])
+    system.register_consumer("g", symbols=["A"], parts=["session"])
     with pytest.raises(StateError, match="registered with another filter"):
         system.register_consumer("g", symbols=["A"])
 
@@ -39,8 +39,8 @@ def test_names_may_come_from_a_generator(system: SystemManager) -> None:
         ({"symbols": []}, "symbols: expected one or more, it was an empty list; leave symbols out for all there are"),
         ({"intervals": frozenset()}, "intervals: expected one or more"),
         ({"intervals": "1m"}, "intervals: expected a list, such as ['1m']"),
-        ({"sections": ()}, "sections: expected one or more"),
-        ({"sections": iter(())}, "sections: expected one or more"),
+        ({"parts": ()}, "parts: expected one or more"),
+        ({"parts": iter(())}, "parts: expected one or more"),
     ],
 )
 def test_what_is_no_list_of_names_is_refused(system: SystemManager, only: dict[str, Any], message: str) -> None:

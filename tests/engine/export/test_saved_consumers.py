@@ -71,14 +71,14 @@ def test_a_chain_goes_on_over_processes_that_end(catalog: Path, tmp_path: Path) 
 def test_what_is_saved_is_plain_and_small(saved: dict[str, Any]) -> None:
     assert saved["run_id"] == RUN
     assert (saved["consumer"], saved["sequence"], saved["symbols"]) == ("default", 1, ["A", "B/C"])
-    assert saved["filter"] == {"symbols": None, "intervals": None, "sections": None}
+    assert saved["filter"] == {"symbols": None, "intervals": None, "parts": None}
     assert saved["last_update"] == "2025-07-02T10:07:00-04:00"
     assert set(saved["cursor"]) == {"epoch", "now_us", "history", "rows", "gaps"}
 
 
 def test_a_consumer_without_exports_is_saved_too(catalog: Path) -> None:
     first, second = run_to(catalog, MOMENTS[0]), run_to(catalog, MOMENTS[0])
-    first.register_consumer("new", symbols=["A"], sections=["session"])
+    first.register_consumer("new", symbols=["A"], parts=["session"])
     second.load_consumer(first.save_consumer("new"))
     assert second.save_consumer("new") == first.save_consumer("new")
     assert second.export("new").to_json()["_metadata"]["base_sequence"] is None
@@ -133,7 +133,7 @@ def test_a_consumer_that_received_something_is_not_replaced(catalog: Path, saved
         {"sequence": -1}, {"sequence": True}, {"sequence": 0}, {"sequence": "1"}, {"last_update": None},
         {"cursor": None}, {"cursor": []}, {"cursor": {}}, {"filter": None}, {"filter": {}}, {"symbols": "AB"},
         {"symbols": [1, 2]}, {"run_id": 7}, {"consumer": None},
-        {"filter": {"symbols": "A", "intervals": None, "sections": None}},
+        {"filter": {"symbols": "A", "intervals": None, "parts": None}},
     ],
 )  # fmt: skip
 def test_what_is_no_saved_consumer_is_refused(catalog: Path, saved: dict[str, Any], change: dict[str, Any]) -> None:

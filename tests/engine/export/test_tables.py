@@ -54,8 +54,8 @@ def plain(value: Any) -> Any:
 def test_tables_and_json_carry_the_same_over_two_sessions(catalog: Path) -> None:
     system = make_run(catalog)
     system.register_consumer("some", symbols=["a/b~c", "ZZ"], intervals=["1m", "1d", "ticks"])
-    system.register_consumer("past", sections=["historical"])
-    system.register_consumer("now", sections=["session"])
+    system.register_consumer("past", parts=["historical"])
+    system.register_consumer("now", parts=["session"])
     rows = []
 
     def take() -> None:

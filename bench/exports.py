@@ -96,7 +96,7 @@ def _one_symbol() -> list[Row]:
         size = deltas[0][1]
     first, again, slow = figures["first"], figures["again"], figures["naive"]
     bars = sum(int(log.rows) for kind, log in snapshot.logs.items() if kind == "1m")
-    past = int(snapshot.history.intervals["1m"].count().sum())
+    past = int(snapshot.history.intervals["1m"].count.sum())
     name = f"complete, 1 symbol, {bars} session + {past:,} historical bars"
     gain = slow.median / first.median
     smaller = round(100 * (1 - size / full), 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from operator import gt, lt
 from typing import Any
 
-import numpy as np
 import orjson
 
 from mismartera.engine.export.consumers.filter import EVENTS
@@ -221,10 +221,12 @@ def _bars(part: str, kind: str, columns: list[tuple[Any, ...]], *, complete: boo
     if any(not set(map(type, values)) <= {int, float} for values in numbers):
         yield "a price or volume is no number"
         return
-    opened, high, low, close, volume = (np.array(values, dtype=np.float64) for values in numbers)
-    sound = (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)) & (volume >= 0)
-    if not sound.all():
-        yield f"{int((~sound).sum())} rows cannot be bars: low above or high below another price, or negative volume"
+    opened, high, low, close, volume = numbers
+    outside = any(any(map(gt, low, price)) or any(map(lt, high, price)) for price in (opened, close))
+    if outside or min(volume) < 0:
+        bars = zip(opened, high, low, close, volume, strict=True)
+        wrong = sum(not (lo <= min(o, c) and hi >= max(o, c) and v >= 0) for o, hi, lo, c, v in bars)
+        yield f"{wrong} rows cannot be bars: low above or high below another price, or negative volume"
 
 
 def _all_of(stamps: tuple[str, ...], forms: tuple[str, ...]) -> bool:
@@ -284,7 +286,10 @@ def _values(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _are_finite(values: tuple[Any, ...]) -> bool:
-    return bool(np.isfinite(np.array([value for value in values if type(value) is float])).all())
+    types = set(map(type, values))
+    if float not in types or (types == {float} and math.isfinite(sum(values))):
+        return True  # what is not finite makes no finite sum
+    return all(math.isfinite(value) for value in values if type(value) is float)
 
 
 def _object(value: Any) -> dict[str, Any]:

@@ -101,13 +101,14 @@ class LoadedExport:
 
     def require_sound(self) -> None:
         """Raise `NotAnExportError` unless the export keeps the contract and can be read back."""
-        if self._tables is None:
-            require_sound(self._sections, self.path)
-            return
-        bare = self._document(with_rows=False)
-        require_sound(bare, self.path, has_rows=False)
-        complete = bare["_metadata"]["complete"]
-        require_no_problem(list(row_problems(self._tables, complete=complete)), self.path)
+        with _collector_paused():
+            if self._tables is None:
+                require_sound(self._sections, self.path)
+                return
+            bare = self._document(with_rows=False)
+            require_sound(bare, self.path, has_rows=False)
+            complete = bare["_metadata"]["complete"]
+            require_no_problem(list(row_problems(self._tables, complete=complete)), self.path)
 
     def _document(self, *, with_rows: bool) -> dict[str, Any]:
         assert self._tables is not None

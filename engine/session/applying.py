@@ -136,8 +136,8 @@ class AppliedRows:
         return result
 
     def settle(self, now_us: int) -> None:
-        """Work out what follows from the rows by `now_us`: derived bars, gaps, metrics."""
-        base = self._fed[self._base]
+        """Work out what follows from the rows by `now_us`: derived bars, gaps, metrics. What is closed stays closed."""
+        base, now_us = self._fed[self._base], max(now_us, self._settled_us)
         (again,) = self._recount.nonzero()
         if len(again):
             self._sums = self._sums.recounted(again, latest_revisions(base.log, again))

@@ -71,7 +71,7 @@ class AppliedRows:
         self._session = session
         self._extended = extended
         self._finds_gaps = finds_gaps
-        self._sums = MetricSums.none(n_symbols)
+        self._sums = self._shown = MetricSums.none(n_symbols)
         self._recount = np.zeros(n_symbols, dtype=bool)
         self._settled_us = NEVER
         self.dropped = Dropped()
@@ -142,7 +142,9 @@ class AppliedRows:
         if len(again):
             self._sums = self._sums.recounted(again, latest_revisions(base.log, again))
             self._recount[:] = False
-        base.columns = replace(base.columns, metrics=_constant(self._sums.metrics()))
+        if self._sums is not self._shown:
+            self._shown = self._sums
+            base.columns = replace(base.columns, metrics=_constant(self._sums.metrics()))
         if self._session is None:
             return
         # Bars that came after their instant was settled: what was derived and missed by then is worked out anew.
@@ -184,6 +186,8 @@ class AppliedRows:
     def _came_after(self, base: FedInterval) -> Bools:
         """Mark the symbols with bars that came after the clock had passed their end."""
         marked = np.zeros(self._n, dtype=bool)
+        if base.log.visible is base.seen:
+            return marked
         rows, places = base.fresh()
         if len(places):
             marked[places[column(rows, "available_at") <= self._settled_us]] = True
@@ -193,6 +197,8 @@ class AppliedRows:
         """Derive the buckets that closed, and those that rows of later have changed."""
         assert fed.grid is not None
         closed = int(fed.grid.ends.searchsorted(now_us, side="right"))
+        if closed == fed.closed and base.log.visible is base.seen:
+            return
         moved = base.log.visible > base.seen
         again = (dirty | base.disordered) & (moved | (closed > fed.closed))
         if closed > fed.closed:

@@ -27,6 +27,8 @@ def find_gaps(fed: FedInterval, now_us: int) -> None:
     assert grid is not None
     assert fed.columns.gap_log is not None
     due, before = grid.expected_at(now_us), fed.due
+    if due == before and fed.log.visible is fed.seen:
+        return
     rows, places = fed.fresh()
     number = grid.number(column(rows, "timestamp")).astype(np.int64) - grid.first_expected
     filled = np.zeros(fed.n_symbols, dtype=bool)

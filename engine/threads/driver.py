@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from typing import Protocol
+from weakref import ref
 
 from mismartera.engine.session.queue import SessionQueue
 from mismartera.engine.session.session_data import SessionData
@@ -66,8 +67,9 @@ class StagedDriver:
         self._data = data
         self._pacer = Pacer(speed_multiplier, 0) if speed_multiplier > 0 else None
         self.until_us = until_us
-        self._queue: SessionQueue | None = None
+        self._queue: ref[SessionQueue] | None = None  # weak: a day that has ended is not kept in memory by its driver
         self._steps: list[int] = []
+        self._is_cut = False
 
     def resume(self, at_us: int) -> None:
         """Count the pace from `at_us` and the present moment."""
@@ -76,8 +78,9 @@ class StagedDriver:
 
     def next_us(self, after_us: int, wake: threading.Event) -> int | None:
         """Return the next step of the day, once its time has come; see `Driver.next_us`."""
-        if self._data.queue is not self._queue:
-            self._take_queue()
+        queue = self._data.queue
+        if queue is not None and (self._queue is None or self._queue() is not queue):
+            self._take_steps(queue)
         at = bisect_right(self._steps, after_us)
         if at == len(self._steps):
             return None
@@ -90,10 +93,11 @@ class StagedDriver:
 
     def stops_in_session(self) -> bool:
         """Return whether a step of the day lies beyond `until_us`."""
-        return self._queue is not None and len(self._steps) < len(self._queue.steps)
+        return self._is_cut
 
-    def _take_queue(self) -> None:
+    def _take_steps(self, queue: SessionQueue) -> None:
         """Take over the steps of a day that was staged, or of one that a symbol joined: those up to `until_us`."""
-        self._queue = self._data.queue
-        steps = [] if self._queue is None else self._queue.steps
+        self._queue = ref(queue)
+        steps = queue.steps
         self._steps = steps if self.until_us is None else steps[: bisect_right(steps, self.until_us)]
+        self._is_cut = len(self._steps) < len(steps)

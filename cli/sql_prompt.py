@@ -16,6 +16,7 @@ from mismartera.schemas.errors import MismarteraError
 from .answers import show_answer
 from .console import say
 from .interruptible import interruptible
+from .sql_commands import expand, run_command
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -57,8 +58,6 @@ class Prompt:
     def answer(self, text: str) -> bool:
         """Answer what was typed, errors as lines; return whether to go on."""
         from mismartera.sql.script import split_script
-
-        from .sql import expand, run_command
 
         try:
             for piece in split_script(text):

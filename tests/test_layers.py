@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,24 @@ def test_arrows_only_point_down():
     linter = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([linter, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _imports() -> dict[str, set[str]]:
+    """Which files of the package each one imports, wherever in it: within functions and for types alone, too."""
+    modules = {".".join(("mismartera", *Path(file).with_suffix("").parts)): ROOT / file for file in FILES}
+    found: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        found[module] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                package = module.rpartition(".")[0] if node.level else ""
+                source = ".".join(filter(None, (package, node.module)))
+                names = {source, *(f"{source}.{alias.name}" for alias in node.names)}
+                found[module] |= names & modules.keys()
+    return found
+
+
+def test_no_two_files_import_each_other_in_a_circle() -> None:
+    graph = {module: [*imported] for module, imported in _imports().items()}
+    assert len(graph) > 100
+    assert len(list(graphlib.TopologicalSorter(graph).static_order())) == len(graph)  # CycleError names the circle

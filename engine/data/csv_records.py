@@ -57,6 +57,8 @@ class CsvRecords:
             raise ImportDataError(f"{label}: the file is empty", path=label)
         self.delimiter = delimiter or _sniffed(lines[:_SAMPLE_RECORDS])
         sample = [fields for fields in self._parsed(head) if any(map(str.strip, fields))]
+        if not sample:
+            raise ImportDataError(f"{label}: expected rows of values, got empty ones alone", path=label)
         sample = sample[: _SAMPLE_RECORDS if is_whole else min(_SAMPLE_RECORDS, max(len(sample) - 1, 1))]
         self.first = _trimmed(sample[0])
         self._width = max(Counter(map(len, sample)).items(), key=lambda item: item[::-1])[0]

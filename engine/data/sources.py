@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 if TYPE_CHECKING:
     import polars as pl
-
-    from .options import ImportOptions
 
 SOURCES = {"csv": "csv_source", "parquet": "parquet_source", "lean": "lean_source"}
 """Modules by format."""
@@ -30,10 +28,10 @@ class Source(Protocol):
     SUFFIXES: tuple[str, ...]
     ZONE: str
 
-    def select(self, paths: list[Path], options: ImportOptions) -> list[Path]:
-        """Return those of some files that hold what is imported, in the order they are read."""
+    def select(self, paths: list[Path], options: Any) -> list[Path]:
+        """Return those of some files that hold what `ImportOptions` ask for, in the order they are read."""
 
-    def read(self, path: Path, options: ImportOptions) -> Iterator[pl.DataFrame]:
+    def read(self, path: Path, options: Any) -> Iterator[pl.DataFrame]:
         """Read a file as frames that `validate` takes."""
 
 

@@ -104,10 +104,11 @@ class AppliedRows:
     def append(self, text: str, bars: pa.Table, codes: Mapping[str, int]) -> AppendResult:
         """Accept a batch; see `SessionData.append_bars`."""
         fed = self._fed[text]
-        if fed.columns.generated and self._session is not None and not fed.is_given and fed.log.rows:
+        is_derived = fed.columns.generated and self._session is not None and not fed.is_given
+        if is_derived and self._fed[self._base].log.rows:
             raise StateError(
                 f"{text} bars are derived from {self._base} bars in this session: expected {self._base} bars",
-                hint=f"append {self._base} bars, or give {text} bars from the session's start",
+                hint=f"append {self._base} bars, or give {text} bars before any {self._base} bar",
             )
         log = fed.log
         accepted = accept(

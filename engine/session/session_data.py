@@ -335,7 +335,8 @@ class SessionData:
         """
         with self._lock:
             if now_us is not None:
-                self._state.now_us = now_us
+                # What was closed stays closed: the clock of a session that is fed does not go back.
+                self._state.now_us = now_us if self._applied is None else max(now_us, self._state.now_us)
             return self._publish()
 
     def _publish(self) -> Snapshot:
@@ -345,8 +346,8 @@ class SessionData:
             self._logs, self._columns = applied.logs, applied.columns
             self._dropped = applied.dropped
             self._frame = None
-        self._is_settled = True
         self._snapshot = self._build()
+        self._is_settled = True  # and not before: whoever reads meanwhile waits for the snapshot
         if self.published.awaited:
             self.published.send()
         return self._snapshot
@@ -432,7 +433,8 @@ class SessionData:
         Parameters
         ----------
         interval : Interval, int or str
-            One of the session's.
+            One of the session's. A derived one may be given instead, before any row of the base interval: it is not
+            derived in this session then, for no symbol.
         bars : pyarrow.Table
             `BAR_SCHEMA`, any number of symbols, in order of arrival.
 

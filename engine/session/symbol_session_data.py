@@ -3,16 +3,48 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 
+from mismartera.engine.state.snapshot import Snapshot
 from mismartera.schemas.gaps import GapInfo
 from mismartera.schemas.interval import Interval
 
-if TYPE_CHECKING:
-    from .session_data import SessionData
+
+class Session(Protocol):
+    """What a symbol's part of a session is read from: a `SessionData`."""
+
+    base: str
+    timezone: ZoneInfo
+    intervals: tuple[str, ...]
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The state as last published."""
+        ...
+
+    def get_bars(self, symbol: str, interval: Interval | int | str, *, part: str = "all") -> Any:
+        """Return the visible bars of one symbol."""
+        ...
+
+    def get_quality(self, symbol: str, interval: Interval | int | str) -> float | None:
+        """Return the quality of a symbol's session bars in percent."""
+        ...
+
+    def get_gaps(self, symbol: str, interval: Interval | int | str) -> list[GapInfo]:
+        """Return the gap ranges of a symbol's bars."""
+        ...
+
+    def get_historical_indicator(self, name: str, symbol: str) -> Any:
+        """Return a historical indicator of one symbol."""
+        ...
+
+    def to_json(self, complete: bool, debug: bool, *, symbol: str) -> dict[str, Any]:
+        """Return the part of an export of one symbol."""
+        ...
 
 
 class SymbolSessionData:
@@ -27,7 +59,7 @@ class SymbolSessionData:
 
     __slots__ = ("_code", "_data", "base_interval", "symbol")
 
-    def __init__(self, data: SessionData, symbol: str, code: int) -> None:
+    def __init__(self, data: Session, symbol: str, code: int) -> None:
         self._data = data
         self._code = code
         self.symbol = symbol

@@ -29,7 +29,7 @@ class GapView(LogView):
     ----------
     gap_count, missing : int64 arrays, one entry per symbol code
         Ranges that stand, and the bars they miss together: the running figures at the last visible rows.
-    ranges, missing_bars : int
+    totals : (int, int)
         Those of all symbols together.
     """
 

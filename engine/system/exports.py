@@ -84,7 +84,7 @@ class SystemExports(ABC):
         DataError
             If the name is none, or the one that `to_json` uses.
         UnknownNameError
-            If the session has no such symbol, interval or section.
+            If the session has no such symbol, interval or part.
         StateError
             If `name` is registered with another filter.
         """
@@ -157,6 +157,7 @@ class SystemExports(ABC):
         consumer: str | None = None,
         run_id: str | None = None,
         sequence: int | None = None,
+        generated_at: str | None = None,
     ) -> None:
         """Move a consumer's cursor to an export it received, and record what the export cost.
 
@@ -167,6 +168,8 @@ class SystemExports(ABC):
         consumer, run_id, sequence : optional
             The same by number, for who has only the document, such as another process: ``_metadata.consumer``,
             ``performance_metrics.run_id`` and ``_metadata.sequence``. All three, in place of `export`.
+        generated_at : str, optional
+            ``_metadata.generated_at``: which export of that number it is, where several were made.
 
         Raises
         ------
@@ -178,6 +181,7 @@ class SystemExports(ABC):
         """
         if isinstance(export, ExportReceipt):
             consumer, run_id, sequence = export.consumer, export.run_id, export.sequence
+            generated_at = export.generated_at
         elif export is not None:
             self._consumers.acknowledge(export)
             self.export_log.add(export.timing("python", export.drained))
@@ -187,7 +191,7 @@ class SystemExports(ABC):
                 "expected an export, or consumer, run_id and sequence, "
                 f"got consumer={consumer!r}, run_id={run_id!r}, sequence={sequence!r}"
             )
-        self.export_log.add(self._consumers.acknowledge_sequence(consumer, run_id, sequence))
+        self.export_log.add(self._consumers.acknowledge_sequence(consumer, run_id, sequence, generated_at))
 
     def system_info(self, complete: bool = True, debug: bool = False, *, consumer: str = DEFAULT) -> dict[str, Any]:
         """Return an export as plain data, and acknowledge it.

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -27,7 +27,6 @@ from mismartera.schemas.config import SessionConfig, load_config, parse_config
 from mismartera.schemas.errors import DataError, StateError
 from mismartera.schemas.interval import Interval
 
-from .current import set_system_manager
 from .exports import SystemExports
 from .run_id import checked_run_id, new_run_id
 from .run_threads import RunThreads
@@ -96,6 +95,9 @@ class SystemManager(SystemExports):
         system.export_status("state.json")
     """
 
+    last: ClassVar[SystemManager | None] = None
+    """The one this process made last; see `get_system_manager`."""
+
     def __init__(
         self,
         config: SessionConfig | dict[str, Any] | str | Path,
@@ -136,7 +138,7 @@ class SystemManager(SystemExports):
         self.session_data.publish(self.time_manager.now_us)
         self._threads: RunThreads | None = None
         self._lock = threading.RLock()
-        set_system_manager(self)
+        SystemManager.last = self
 
     # --- life ----------------------------------------------------------------------------------------------------
 

@@ -62,7 +62,11 @@ def table_functions() -> frozenset[str]:
 
 def check_function(node: Mapping[str, Any]) -> None:
     """Refuse a scalar function, aggregate or macro that reaches beyond its arguments."""
-    name = folded(node["function_name"])
+    check_name(folded(node["function_name"]))
+
+
+def check_name(name: str) -> None:
+    """Refuse the name of a function that reaches beyond its arguments; it is in lower case."""
     if name in _REFUSED or name.startswith(_PREFIXES) or name in table_functions() - TABLE_FUNCTIONS:
         raise QueryRefusedError(
             f"function {name} is refused: expected one that only computes from its arguments", hint=_HINT

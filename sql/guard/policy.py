@@ -16,7 +16,7 @@ from mismartera.schemas.errors import UnknownNameError
 from mismartera.sql.errors import QueryRefusedError
 from mismartera.sql.tables import SQL_TABLES
 
-from .functions import check_function, check_table_function
+from .functions import check_function, check_name, check_table_function
 from .syntax import Parser, folded, names, nodes_of
 
 PRIVATE_PREFIX = "__"
@@ -100,6 +100,8 @@ def check(text: str, parser: Parser) -> Query:
 
 
 def _check_parts(text: str, parser: Parser) -> Query:
+    for name in parser.called(text):  # what has no tree is run where there is nothing, before its parts are checked
+        check_name(name)
     parts, failure = parser.parts(text)
     enums = [(found[1], _check_select(found[2], parser)) for found in map(_ENUM.fullmatch, parts) if found]
     others = [part for part in parts if not _ENUM.fullmatch(part)]

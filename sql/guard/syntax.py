@@ -101,6 +101,14 @@ class Parser:
                 return None
         return None
 
+    def called(self, text: str) -> list[str]:
+        """Return the names that a statement calls as functions, in lower case, by its tokens alone."""
+        raw = text.encode()
+        ends = pairwise([*duckdb.tokenize(text), (len(raw), _COMMENT)])
+        words = [raw[start:stop].decode().strip() for (start, kind), (stop, _) in ends if kind != _COMMENT]
+        pairs = pairwise(word for word in words if word)
+        return [folded(word.strip('"')) for word, after in pairs if after.startswith("(")]
+
     def parts(self, text: str) -> tuple[list[str], duckdb.Error | None]:
         """Return the statements that DuckDB runs for one that has no tree, as DuckDB writes them, and why it stopped.
 

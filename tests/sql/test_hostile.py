@@ -12,6 +12,7 @@ import pytest
 
 from mismartera.engine.data.catalog import Catalog
 from mismartera.engine.data.generate import generate
+from mismartera.engine.session.session_data import SessionData
 from mismartera.schemas.errors import MismarteraError, UnknownNameError
 from mismartera.sql.catalog.open_catalog import open_catalog
 from mismartera.sql.database import Limits
@@ -456,3 +457,16 @@ def test_no_query_changes_the_engine_s_rows(run, tight):
             with pytest.raises(MismarteraError):
                 session.query(query.format(place=os.devnull))
     assert before == {kind: log.segments[0].batch.to_pydict() for kind, log in snapshot.logs.items() if kind == "1h"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "PIVOT (SELECT sleep_ms(600000) AS h) ON h USING count(*)",
+        'SELECT * FROM (PIVOT (SELECT "PG_SLEEP" /* */ (600) AS h) ON h USING count(*))',
+        "PIVOT (SELECT getenv('HOME') AS h) ON h USING count(*)",
+    ],
+)
+def test_a_pivot_is_looked_through_before_it_is_taken_apart(query: str) -> None:
+    with pytest.raises(QueryRefusedError, match="is refused: expected one that only computes"):
+        LiveSql().query(query, SessionData(["A"]).snapshot)

@@ -19,6 +19,7 @@ from .filter import EVERYTHING, ExportFilter
 from .saved import SavedConsumer
 
 DEFAULT = "default"
+_MOST_PENDING = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +79,14 @@ class Consumers:
     Notes
     -----
     Thread-safe. Making an export moves nothing; `acknowledge` and `acknowledge_sequence` move the consumer's cursor,
-    after delivery. A consumer costs its integers, and those of one export that is not acknowledged yet: an array of
-    row offsets per data type, shared with the snapshot they came from.
+    after delivery. A consumer costs its integers, and those of the last 16 exports that are not acknowledged yet: an
+    array of row offsets per data type, shared with the snapshot they came from.
     """
 
     def __init__(self, run_id: str = "") -> None:
         self._run_id = run_id
         self._consumers = {DEFAULT: _Consumer()}
-        self._pending: dict[str, _Pending] = {}
+        self._pending: dict[str, dict[str, _Pending]] = {}
         self._lock = threading.Lock()
         self._deliveries: dict[str, threading.RLock] = {}
 
@@ -221,9 +222,12 @@ class Consumers:
         """Have an export wait for `acknowledge_sequence`, which returns `timing`; nothing where it came too late."""
         with self._lock:
             if self._consumers.get(export.consumer) is export.base:
-                earlier = self._pending.get(export.consumer)
-                cursor = export.cursor if earlier is None else earlier.cursor
-                self._pending[export.consumer] = _Pending(cursor, export.generated_at, timing)
+                pending = self._pending.setdefault(export.consumer, {})
+                first = pending.get(export.generated_at)
+                cursor = export.cursor if first is None else first.cursor  # of one instant: none is left out
+                pending[export.generated_at] = _Pending(cursor, export.generated_at, timing)
+                while len(pending) > _MOST_PENDING:
+                    del pending[next(iter(pending))]
 
     def acknowledge(self, export: Export) -> None:
         """Move the consumer's cursor to an export that was delivered.
@@ -247,7 +251,9 @@ class Consumers:
                 )
             self._move(export.consumer, _Consumer(state.only, export.sequence, export.generated_at, export.cursor))
 
-    def acknowledge_sequence(self, consumer: str, run_id: str, sequence: int) -> ExportTiming:
+    def acknowledge_sequence(
+        self, consumer: str, run_id: str, sequence: int, generated_at: str | None = None
+    ) -> ExportTiming:
         """Move a consumer's cursor to an export that was delivered, known by its number alone; return what it cost.
 
         Parameters
@@ -257,27 +263,31 @@ class Consumers:
             ``performance_metrics.run_id`` of the export.
         sequence : int
             ``_metadata.sequence`` of the export.
+        generated_at : str, optional
+            ``_metadata.generated_at`` of the export. A failed or repeated delivery leaves several exports of one
+            number; it says which of them was received.
 
         Raises
         ------
         StateError
-            If it is an export of another run, or not the one that the consumer is to receive next, or none was made.
-
-        Notes
-        -----
-        Where several exports of that number were made, the cursor moves to the first of them: a consumer that
-        received a later one is sent some rows twice, which changes nothing for it, and none is left out.
+            If it is an export of another run, or not the one that the consumer is to receive next, or none was made; or
+            if exports of several instants have that number, and `generated_at` names none of them.
         """
         with self._lock:
-            state, pending = self._get(consumer), self._pending.get(consumer)
+            state, pending = self._get(consumer), self._pending.get(consumer, {})
             due = state.sequence + 1
-            if run_id == self._run_id and pending is not None and sequence == due and not isinstance(sequence, bool):
-                self._move(consumer, _Consumer(state.only, due, pending.generated_at, pending.cursor))
-                return pending.timing
+            if run_id == self._run_id and sequence == due and not isinstance(sequence, bool):
+                instant = next(iter(pending)) if generated_at is None and len(pending) == 1 else generated_at
+                received = pending.get(instant) if instant is not None else None
+                if received is not None:
+                    self._move(consumer, _Consumer(state.only, due, received.generated_at, received.cursor))
+                    return received.timing
         expected, got = f"number {due}", f"number {sequence!r}"
+        if pending and sequence == due:
+            expected, got = f"generated_at to be {' or '.join(pending)}", repr(generated_at)
         if run_id != self._run_id:
             expected, got = f"an export of run {self._run_id!r}", f"one of run {run_id!r}"
-        elif pending is None:
+        elif not pending:
             expected = f"a new export to be made first, since the last acknowledged one is number {state.sequence}"
         raise StateError(
             f"export {sequence!r} of consumer {consumer!r} cannot be acknowledged: expected {expected}, got {got}",

@@ -16,6 +16,7 @@ from mismartera.schemas.errors import DataError
 from .filter import ExportFilter, select
 
 Ints = NDArray[np.int64]
+_BIGGEST = 1 << 62  # beyond it no calendar can show an instant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,18 +73,23 @@ class Cursor:
             If it is not one.
         """
         try:
-            epoch, now_us, history = (int(saved[name]) for name in ("epoch", "now_us", "history"))
+            epoch, now_us, history = (_whole(saved[name]) for name in ("epoch", "now_us", "history"))
             rows, gaps = (
-                {str(kind): np.array(values, dtype=np.int64).reshape(-1) for kind, values in saved[name].items()}
+                {str(kind): np.array(list(map(_whole, values)), dtype=np.int64) for kind, values in saved[name].items()}
                 for name in ("rows", "gaps")
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise DataError(
                 f"not a saved cursor: expected epoch, now_us, history, rows and gaps ({type(error).__name__}: {error})"
             ) from None
-        if any(int(values.min(initial=0)) < 0 for held in (rows, gaps) for values in held.values()):
-            raise DataError("not a saved cursor: expected row offsets of 0 or more, got a negative one")
         return cls(epoch, now_us, history, rows, gaps)
+
+
+def _whole(value: object) -> int:
+    """Return a whole number of 0 or more that an instant or an offset can be."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < _BIGGEST:
+        raise ValueError(f"expected whole numbers of 0 or more, got {value!r}")
+    return value
 
 
 def lag_rows(snapshot: Snapshot, since: Cursor | None, only: ExportFilter) -> int:

@@ -11,7 +11,7 @@ from mismartera.engine.time.clock import utc_datetime
 from mismartera.schemas.errors import DataError, StateError
 
 from .cursor import Cursor, Ints
-from .filter import ExportFilter
+from .filter import PARTS, ExportFilter
 
 FIELDS = ("run_id", "consumer", "filter", "sequence", "last_update", "symbols", "cursor")
 _FILTERED = ("symbols", "intervals", "parts")
@@ -72,9 +72,16 @@ class SavedConsumer:
         chosen = saved["filter"]
         if not isinstance(chosen, Mapping) or set(chosen) != set(_FILTERED):
             raise _invalid(f"a filter with {', '.join(_FILTERED)}", repr(chosen))
-        values = (None if chosen[key] is None else frozenset(_texts(key, chosen[key])) for key in _FILTERED)
+        values = [None if chosen[key] is None else frozenset(_texts(key, chosen[key])) for key in _FILTERED]
+        if frozenset() in values or not (values[2] or set()) <= set(PARTS):
+            raise _invalid(f"no empty list in the filter, and parts among {', '.join(PARTS)}", repr(dict(chosen)))
+        symbols = _texts("symbols", saved["symbols"])
         cursor = None if saved["cursor"] is None else Cursor.from_json(saved["cursor"])
-        return cls(run_id, name, ExportFilter(*values), sequence, last, _texts("symbols", saved["symbols"]), cursor)
+        if cursor is not None and any(
+            len(offsets) != len(symbols) for held in (cursor.rows, cursor.gaps) for offsets in held.values()
+        ):
+            raise _invalid(f"an offset for each of {len(symbols)} symbols", "others")
+        return cls(run_id, name, ExportFilter(*values), sequence, last, symbols, cursor)
 
     def require_fit(self, run_id: str, snapshot: Snapshot) -> None:
         """Raise `StateError` unless `snapshot` is of the same run and has reached what the consumer holds."""

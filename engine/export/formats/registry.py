@@ -53,11 +53,15 @@ def checked_format(form: str) -> str:
 
 def format_at(path: Path) -> Format:
     """Return the format of what is at a path, by its content; raises `NotAnExportError` if it cannot be read."""
-    is_folder = os.path.isdir(path)
     try:
+        is_folder = os.path.isdir(path)
+        if not is_folder and os.path.exists(path) and not os.path.isfile(path):
+            raise NotAnExportError(path, "expected a file or a folder, got a device or a pipe")
         fitting = [one for one in FORMATS.values() if one.is_folder == is_folder and one.is_at(path)]
     except OSError as error:
         raise NotAnExportError(path, f"it cannot be read: {error.strerror or error}") from error
+    except ValueError as error:  # a name with a NUL character
+        raise NotAnExportError(path, f"it cannot be read: {error}") from error
     if not fitting:
         read_folder_metadata(path)
         files = " or ".join(f"session_bars{one.suffix}" for one in FORMATS.values() if isinstance(one, TableFolder))

@@ -102,18 +102,24 @@ class TableFolder(Format):
             table = self.read_table(file)
             if "crc32" not in entry:
                 table.validate(full=True)  # else whoever reads damaged offsets may leave the table's memory
-        except (OSError, pa.ArrowException) as error:
+            names, types = table.schema.names, [_shown(field.type) for field in table.schema]
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             reason = str(error).partition("\n")[0] or type(error).__name__
             raise NotAnExportError(path, f"{file.name} cannot be read: {reason}") from error
-        if table.schema.names != schema.names:
-            raise NotAnExportError(path, f"{file.name}: expected columns {schema.names}, got {table.schema.names}")
-        for field in schema:
+        if names != schema.names:
+            raise NotAnExportError(path, f"{file.name}: expected columns {schema.names}, got {names}")
+        for field, found in zip(schema, types, strict=True):
             if not _is_alike(table.schema.field(field.name).type, field.type):
-                found = table.schema.field(field.name).type
                 raise NotAnExportError(path, f"{file.name}: {field.name}: expected {field.type}, got {found}")
         if table.num_rows != entry.get("rows", table.num_rows):
             raise NotAnExportError(path, f"{file.name}: expected {entry['rows']} rows, got {table.num_rows}")
         return table
+
+
+def _shown(kind: pa.DataType, most: int = 80) -> str:
+    """Return a type as one line of printable text: what damage made of it may be of any length and characters."""
+    text = ascii(str(kind))[1:-1]
+    return text if len(text) <= most else f"{text[:most]}…"
 
 
 def folder_sections(export: Export) -> dict[str, Any]:

@@ -239,6 +239,7 @@ def test_every_layout_becomes_the_same_row(tmp_path, text, options):
         ("time,open,high,low,close\n", {}, "no column for volume; found time, open, high, low, close"),
         ("1,2,3\n", {}, "no header and 3 columns"),
         ("", {}, "the file is empty"),
+        (",,,\n", {}, "expected rows of values, got empty ones alone"),
         (GOOD, {"columns": "t=timestamp"}, "the file has no header"),
         ("t,o,h,l,c,v\n", {"columns": "x=timestamp"}, "--columns names 'x'"),
         (GOOD, {"kind": "ticks", "stamp": "end"}, "happen at an instant"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 import shutil
 import zlib
@@ -258,3 +259,11 @@ def test_pages_of_parquet_have_checksums(exports: Path, tmp_path: Path) -> None:
     file.write_bytes(flipped(file.read_bytes(), 8 * (end - 2)))  # within the column's last page
     with pytest.raises(NotAnExportError, match=r"session_bars\.parquet cannot be read: .*(CRC|checksum)"):
         load(path)
+
+
+def test_a_pipe_or_an_impossible_name_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(NotAnExportError, match="expected a file or a folder, got a device or a pipe"):
+        load(tmp_path / "pipe.json")
+    with pytest.raises(NotAnExportError, match="cannot be read"):
+        load(Path("a\0b.json"))

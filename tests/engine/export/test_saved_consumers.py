@@ -134,10 +134,17 @@ def test_a_consumer_that_received_something_is_not_replaced(catalog: Path, saved
         {"cursor": None}, {"cursor": []}, {"cursor": {}}, {"filter": None}, {"filter": {}}, {"symbols": "AB"},
         {"symbols": [1, 2]}, {"run_id": 7}, {"consumer": None},
         {"filter": {"symbols": "A", "intervals": None, "parts": None}},
+        {"filter": {"symbols": [], "intervals": None, "parts": None}},
+        {"filter": {"symbols": None, "intervals": None, "parts": ["bogus"]}},
     ],
 )  # fmt: skip
 def test_what_is_no_saved_consumer_is_refused(catalog: Path, saved: dict[str, Any], change: dict[str, Any]) -> None:
     system = run_to(catalog, MOMENTS[0])
+    with pytest.raises(DataError, match="not a saved"):
+        system.load_consumer(saved | {"symbols": saved["symbols"][:1]})
+    for name, value in (("now_us", 10**30), ("epoch", 1.5), ("rows", {"1m": [1.7, 0]}), ("gaps", {"1m": [-1, 0]})):
+        with pytest.raises(DataError, match=r"not a saved cursor: .*expected whole numbers of 0 or more"):
+            system.load_consumer(saved | {"cursor": saved["cursor"] | {name: value}})
     for broken in (saved | change, {name: value for name, value in saved.items() if name not in change}, [], None):
         with pytest.raises(DataError, match="not a saved") as refused:
             system.load_consumer(broken)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mismartera.engine.files.atomic import sync_folder
 from mismartera.schemas.errors import CatalogError
 
 from .partition import (
@@ -167,7 +168,7 @@ def _move(path: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     others = [other for other in data_files(folder) if other.name != PART_FILE]
     os.replace(path, folder / PART_FILE)
-    _sync_folder(folder)
+    sync_folder(folder)
     for other in others:  # only now: until the rename they hold rows that are nowhere else
         other.unlink()
 
@@ -206,14 +207,6 @@ def _lock(root: Path) -> Iterator[None]:
                 f"{root}: another process is writing to this catalog", path=root, hint="try again when it has ended"
             ) from None
         yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

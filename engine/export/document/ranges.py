@@ -1,4 +1,4 @@
-"""Gap ranges as an export tells them."""
+"""The JSON text of gap ranges."""
 
 from __future__ import annotations
 

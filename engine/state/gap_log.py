@@ -242,11 +242,14 @@ def ranges_of(view: LogView, codes: Ints, since: Ints | None = None) -> GapRows:
         return GapRows(none, none, none, none, none, pa.nulls(0, TIMESTAMP))
     whole = Segment(batch, none := np.zeros(0, dtype=np.int64), none)
     start_us, counts = whole.column("start_time"), whole.column("bar_count")
-    order = np.lexsort((start_us, places))  # stable: rows of one start stay in arrival order
-    sorted_starts, sorted_places = start_us[order], places[order]
-    latest = np.ones(len(order), dtype=bool)
-    latest[:-1] = (sorted_starts[1:] != sorted_starts[:-1]) | (sorted_places[1:] != sorted_places[:-1])
-    chosen = order[latest]
+    if (places[1:] > places[:-1]).all():  # one row a symbol, as a step of the clock adds
+        chosen = np.arange(len(places))
+    else:
+        order = np.lexsort((start_us, places))  # stable: rows of one start stay in arrival order
+        sorted_starts, sorted_places = start_us[order], places[order]
+        latest = np.ones(len(order), dtype=bool)
+        latest[:-1] = (sorted_starts[1:] != sorted_starts[:-1]) | (sorted_places[1:] != sorted_places[:-1])
+        chosen = order[latest]
     if since is None:
         chosen = chosen[counts[chosen] > 0]
     return GapRows(
